@@ -1,0 +1,90 @@
+"""What all rules share: the validated config, the plan of jobs, and the only functions of the workflow."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from headworks.config import load
+from headworks.errors import HeadworksError
+from headworks.names import NAME
+from headworks.plan import Plan
+from snakemake.exceptions import WorkflowError
+
+
+def planned():
+    """The plan of the present config; a mistake in it is one paragraph, not a traceback."""
+    try:
+        return Plan(load(config, Path("config/studies")))
+    except HeadworksError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def job(room):
+    """A params function: the job that makes `room`'s artefact of this rule's wildcards, as JSON.
+
+    It holds the specification, the code digest of the stage and the keys of all inputs: an edit to any of them
+    changes the text, and Snakemake reruns what depends on it. Nothing that leaves numbers alone is in it.
+    """
+
+    def text(wildcards):
+        try:
+            return PLAN.job(wildcards.study, room, wildcards.name).dump()
+        except HeadworksError as error:
+            raise WorkflowError(str(error)) from None
+
+    return text
+
+
+def needs(room):
+    """An input function: the artefacts that this rule's job reads."""
+
+    def paths(wildcards):
+        try:
+            return [item.path for item in PLAN.job(wildcards.study, room, wildcards.name).inputs]
+        except HeadworksError as error:
+            raise WorkflowError(str(error)) from None
+
+    return paths
+
+
+def everything(study):
+    """The targets of one study: every claim, every figure."""
+    return PLAN.paths(study, "claims") + PLAN.paths(study, "figures")
+
+
+def visible_gpus():
+    """How many NVIDIA GPUs this machine offers; asked without importing torch, which takes seconds."""
+    if os.environ.get("HEADWORKS_DEVICE") == "cpu" or not shutil.which("nvidia-smi"):
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    devices = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(devices) if chosen is None else min(len(devices), len([x for x in chosen.split(",") if x.strip()]))
+
+
+def captioned(room):
+    """A labels function for the report: the name of a figure or claim and its study."""
+
+    def labels(wildcards):
+        return {"study": wildcards.study, room: wildcards.name}
+
+    return labels
+
+
+PLAN = planned()
+GPUS = visible_gpus()
+
+# One training job per GPU and no more. Without GPUs the rules ask for none, so that CPU jobs run side by side;
+# a limit given on the command line or in a profile wins.
+if GPUS:
+    workflow.global_resources.setdefault("gpu", GPUS)
+
+# Jobs must find the interpreter that runs this workflow, activated or not.
+shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+wildcard_constraints:
+    study=NAME,
+    name=NAME,

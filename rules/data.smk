@@ -1,0 +1,24 @@
+"""Data generation: a study's datasets as HDF5.
+
+REQUIRED INPUTS: none but the config (and the network, for datasets that are downloaded). OUTPUTS: results/{study}/data/{name}.h5.
+"""
+
+
+rule data:
+    """Generate one dataset."""
+    input:
+        needs("data"),
+    output:
+        artefact="results/{study}/data/{name}.h5",
+    params:
+        job=job("data"),
+    log:
+        "results/{study}/logs/data/{name}.log",
+    benchmark:
+        "results/{study}/benchmarks/data/{name}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    shell:
+        "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"

@@ -1,0 +1,83 @@
+"""The command line behind the rules: `headworks make JOB OUT`, `headworks verdicts`, `headworks docs`.
+
+Researchers type `snakemake`; this is what its rules call, and what to call to debug one job by hand.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from headworks.errors import HeadworksError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    terminal = _redirect(options.log) if getattr(options, "log", None) else sys.stderr
+    try:
+        options.run(options)
+    except HeadworksError as error:
+        for stream in {sys.stderr, terminal}:
+            print(f"headworks: {error}", file=stream, flush=True)
+        return 1
+    except MemoryError:
+        text = "headworks: out of memory; lower the number of seeds, the batch or the probe's examples"
+        for stream in {sys.stderr, terminal}:
+            print(text, file=stream, flush=True)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        print(f"headworks: failed with an error nobody foresaw; the traceback is in {getattr(options, 'log', 'stderr')}", file=terminal)
+        return 1
+    return 0
+
+
+def _redirect(log: Path):
+    """Send this process's output to a log file, native libraries' included; returns the terminal's stderr."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.fdopen(os.dup(2), "w")
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    return terminal
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="headworks", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    make = commands.add_parser("make", help="make one artefact from a job, as the rules do")
+    make.add_argument("job", help="the job, as JSON")
+    make.add_argument("out", type=Path)
+    make.add_argument("--log", type=Path)
+    make.set_defaults(run=_make)
+
+    verdicts = commands.add_parser("verdicts", help="print the verdict table")
+    verdicts.add_argument("claims", type=Path, nargs="+", help="claim files")
+    verdicts.add_argument("--markdown", action="store_true", help="as in the README")
+    verdicts.set_defaults(run=_verdicts)
+    return parser
+
+
+def _make(options: argparse.Namespace) -> None:
+    from headworks.job import Job
+    from headworks.rooms import ROOMS
+
+    job = Job.load(options.job)
+    ROOMS[job.room](job, options.out)
+
+
+def _verdicts(options: argparse.Namespace) -> None:
+    import json
+
+    from headworks.claims import markdown_table, verdict_table
+
+    claims = [json.loads(path.read_text(encoding="utf-8")) for path in options.claims]
+    print(markdown_table(claims) if options.markdown else verdict_table(claims))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""The config as typed models: loading, overlays, validation. The JSON schema and config/README.md come from here."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
+
+from headworks.claim_spec import ClaimSpec
+from headworks.errors import HeadworksError
+from headworks.names import Name
+from headworks.spec import ModelSpec, Spec, TrainSpec
+
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A function or module of a study's folder."""
+
+Reduction = Literal["all", "batch_mean", "last_position", "previous_mean"]
+
+
+class Paper(Spec):
+    """The paper a study reproduces."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+class DatasetConfig(Spec):
+    """One dataset. `kind` names a function of the study's datasets.py; the other keys are its options."""
+
+    kind: Kind
+    options: dict[str, Any] = {}
+
+
+class RunConfig(Spec):
+    """One trained ensemble. `like` names an entry of `settings` that the other keys are laid over."""
+
+    dataset: Name
+    model: ModelSpec
+    train: TrainSpec
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _seeds_differ(self):
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} holds one seed twice")
+        return self
+
+
+class ProbeConfig(Spec):
+    """A set of inputs and what to keep of the forward pass on them."""
+
+    kind: Literal["evaluation", "repeated_tokens"] = Field(
+        description="evaluation: sequences of the dataset's evaluation split. repeated_tokens: random tokens, repeated (Olsson 2022, head activation evaluators)."
+    )
+    examples: PositiveInt = Field(description="Sequences.")
+    period: PositiveInt = Field(25, description="Tokens before the first repeat (repeated_tokens only).")
+    repeats: Annotated[int, Field(ge=2)] = Field(4, description="Times the tokens are shown (repeated_tokens only).")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the random tokens.")
+    sites: dict[str, Reduction] = Field(
+        description="Site → what is kept of it. Sites as in model.py; 'pattern' without a block means every block's; 'loss' is the loss per token."
+    )
+
+
+class ActivationsConfig(Spec):
+    """Activations of several runs on the same probes; makes one file `<entry>-<run>.h5` per run."""
+
+    runs: Annotated[list[Name], Field(min_length=1)]
+    probes: dict[Name, ProbeConfig]
+    snapshots: Literal["all", "last"] = "all"
+
+
+class ExperimentConfig(Spec):
+    """One table. `kind` names a module of the study's experiments; what it reads is declared here."""
+
+    kind: Kind
+    datasets: list[Name] = []
+    runs: list[Name] = []
+    activations: list[Name] = Field([], description="Entries of `activations`; the files of this experiment's runs are read.")
+    tables: list[Name] = []
+    options: dict[str, Any] = {}
+
+
+class FigureConfig(Spec):
+    """One figure, drawn from tables. `kind` names a module of the study's figures."""
+
+    kind: Kind
+    tables: Annotated[list[Name], Field(min_length=1)]
+    caption: str = Field(description="What the reader sees; {name} is filled with an option of the figure.")
+    options: dict[str, Any] = {}
+
+
+class StudyConfig(Spec):
+    """One paper: its table of experiments, readable from top to bottom."""
+
+    study: Name
+    paper: Paper
+    settings: dict[Name, dict[str, Any]] = Field({}, description="Shared parts of runs, taken up by `like`.")
+    datasets: dict[Name, DatasetConfig]
+    runs: dict[Name, RunConfig]
+    activations: dict[Name, ActivationsConfig] = {}
+    experiments: dict[Name, ExperimentConfig]
+    figures: dict[Name, FigureConfig] = {}
+    claims: dict[Name, ClaimSpec] = {}
+
+
+class Config(Spec):
+    """What all studies share, and the studies."""
+
+    scale: Literal["laptop", "test", "paper"] = Field("laptop", description="Named in every claim: how large the runs are.")
+    only: list[Name] = Field([], description="Studies that the default target makes; all when empty.")
+    studies: dict[Name, StudyConfig]
+
+
+def load(settings: dict, folder: Path) -> Config:
+    """The validated config: `settings` (config.yaml and overlays, merged) over the study files of `folder`.
+
+    Raises HeadworksError naming file and key for anything unknown, missing or out of bounds.
+    """
+    settings = dict(settings)
+    overlays = settings.pop("studies", None) or {}
+    studies = _study_files(folder)
+    if unknown := set(overlays) - set(studies):
+        raise HeadworksError(f"config: studies.{min(unknown)}: no such study; allowed: {', '.join(sorted(studies))}")
+    raw = {name: (path, merge(body, overlays.get(name) or {})) for name, (path, body) in studies.items()}
+    parsed = {name: _study(path, body) for name, (path, body) in raw.items()}
+    config = _validated(Config, settings | {"studies": {}}, "config/config.yaml")
+    if unknown := set(config.only) - set(parsed):
+        raise HeadworksError(f"config/config.yaml: only: {min(unknown)!r} is not a study; allowed: {', '.join(sorted(parsed))}")
+    return config.model_copy(update={"studies": parsed})
+
+
+def merge(base: dict, over: dict) -> dict:
+    """`over` laid on `base`, key by key; null takes a key away."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _study_files(folder: Path) -> dict[str, tuple[Path, dict]]:
+    found: dict[str, tuple[Path, dict]] = {}
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        try:
+            body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise HeadworksError(f"{path}: not valid YAML: {error}") from error
+        if not isinstance(body, dict) or not isinstance(body.get("study"), str):
+            raise HeadworksError(f"{path}: needs a key 'study' with the study's name")
+        name = body["study"]
+        if name in found:
+            raise HeadworksError(f"{path}: study: {name!r} is already the name of {found[name][0]}; two studies need two names")
+        found[name] = (path, body)
+    if not found:
+        raise HeadworksError(f"{folder}: no study files (*.yaml) found")
+    return found
+
+
+def _study(path: Path, body: dict) -> StudyConfig:
+    body = dict(body)
+    settings = body.get("settings") or {}
+    body["runs"] = {name: _like(path, name, run, settings) for name, run in (body.get("runs") or {}).items()}
+    study = _validated(StudyConfig, body, path)
+    _check_names(path, study)
+    return _resolved_options(path, study)
+
+
+def _like(path: Path, name: str, run: Any, settings: dict) -> Any:
+    if not isinstance(run, dict) or "like" not in run:
+        return run
+    if run["like"] not in settings:
+        raise HeadworksError(f"{path}: runs.{name}.like: {run['like']!r} is not an entry of settings; allowed: {_listed(settings)}")
+    return merge(settings[run["like"]], {key: value for key, value in run.items() if key != "like"})
+
+
+def _check_names(path: Path, study: StudyConfig) -> None:
+    """Every reference between entries must lead somewhere."""
+    def known(where: str, names: list[str], entries: dict) -> None:
+        for name in names:
+            if name not in entries:
+                raise HeadworksError(f"{path}: {where}: {name!r} does not exist; allowed: {_listed(entries)}")
+
+    for name, run in study.runs.items():
+        known(f"runs.{name}.dataset", [run.dataset], study.datasets)
+    for name, entry in study.activations.items():
+        known(f"activations.{name}.runs", entry.runs, study.runs)
+    for name, entry in study.experiments.items():
+        where = f"experiments.{name}"
+        known(f"{where}.datasets", entry.datasets, study.datasets)
+        known(f"{where}.runs", entry.runs, study.runs)
+        known(f"{where}.activations", entry.activations, study.activations)
+        known(f"{where}.tables", entry.tables, study.experiments)
+        for activations in entry.activations:
+            known(f"{where}.runs (kept by activations.{activations})", entry.runs, dict.fromkeys(study.activations[activations].runs))
+    for name, figure in study.figures.items():
+        known(f"figures.{name}.tables", figure.tables, study.experiments)
+    for name, claim in study.claims.items():
+        known(f"claims.{name}.table", [claim.table, claim.control_table], study.experiments)
+        known(f"claims.{name}.figure", [claim.figure], study.figures)
+
+
+def _resolved_options(path: Path, study: StudyConfig) -> StudyConfig:
+    """Validate the options of datasets, experiments and figures with the study's own classes."""
+    options = import_module(f"headworks.studies.{study.study}.options")
+    updates = {}
+    for room, classes in (("datasets", options.DATASETS), ("experiments", options.EXPERIMENTS), ("figures", options.FIGURES)):
+        entries = {}
+        for name, entry in getattr(study, room).items():
+            where = f"{room}.{name}"
+            if entry.kind not in classes:
+                raise HeadworksError(f"{path}: {where}.kind: {entry.kind!r} does not exist; allowed: {_listed(classes)}")
+            parsed = _validated(classes[entry.kind], entry.options, path, f"{where}.options")
+            entries[name] = entry.model_copy(update={"options": parsed.model_dump(mode="json")})
+        updates[room] = entries
+    return study.model_copy(update=updates)
+
+
+def _validated(kind: type[Spec], body: Any, path: Path | str, prefix: str = "") -> Any:
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise HeadworksError(explain(error, path, prefix)) from None
+
+
+def explain(error: ValidationError, path: Path | str, prefix: str = "") -> str:
+    """A pydantic error as one line a problem: file, key, what is wrong, what was found."""
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in [prefix, *item["loc"]] if part != "" and part != "[key]")
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{path}: {key}: unknown key")
+        elif item["type"] == "string_pattern_mismatch":
+            lines.append(f"{path}: {key}: {item['input']!r} is not a name; allowed: {item['ctx']['pattern']}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: {key}: missing")
+        else:
+            lines.append(f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}, found {item['input']!r}"[:400])
+    return "\n".join(lines)
+
+
+def _listed(names) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,118 @@
+"""What the transformer is made of: attention, positions, smearing and products, as functions of tensors.
+
+Letters: r replica, b batch, t q k position, h head, g key-value head, d model, e head dimension.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from headworks.spec import ModelSpec
+from headworks.tape import Tape
+
+# Faster on one CPU thread, forward and backward, at t 16 to 256: the fused kernel from
+# 16 dimensions on, plain products of stretches of queries below that.
+NARROW_HEAD = 16
+STRETCH = 40
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention: q [r, b, h, t, e], k and v [r, b, g, t, e] to z [r, b, h, t, e]."""
+    r, b, h, _, e = q.shape
+    q, k, v = (_repeat_heads(x, h).flatten(0, 1) for x in (q, k, v))
+    if e < NARROW_HEAD and q.device.type == "cpu":
+        z = _attend_in_stretches(q, k, v)
+    else:
+        z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return z.unflatten(0, (r, b))
+
+
+def _attend_in_stretches(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention [n, h, t, e], some queries at a time: no product with the keys of later stretches."""
+    n, h, t, e = q.shape
+    q, k, v = (x.reshape(n * h, t, e) for x in (q, k, v))
+    future = q.new_full((t, t), -torch.inf).triu(1)
+    parts = []
+    for start in range(0, t, STRETCH):
+        end = min(start + STRETCH, t)
+        keys = k[:, :end].transpose(1, 2)
+        scores = torch.baddbmm(future[start:end, :end], q[:, start:end], keys, alpha=e**-0.5)
+        parts.append(scores.softmax(-1) @ v[:, :end])
+    return torch.cat(parts, 1).view(n, h, t, e)
+
+
+def attend_openly(q: Tensor, k: Tensor, v: Tensor, name: str, tape: Tape) -> Tensor:
+    """`attend` with scores and patterns shown to the tape."""
+    h, t = q.shape[2:4]
+    scores = q @ _repeat_heads(k, h).transpose(-1, -2) * q.shape[-1] ** -0.5
+    future = torch.ones(t, t, dtype=torch.bool, device=q.device).triu(1)
+    scores = tape(f"{name}.scores", scores.masked_fill(future, -torch.inf))
+    return tape(f"{name}.pattern", scores.softmax(-1)) @ _repeat_heads(v, h)
+
+
+def _repeat_heads(x: Tensor, n_heads: int) -> Tensor:
+    """[r, b, g, t, e] to [r, b, h, t, e]: query head i reads key-value head i // (h / g)."""
+    g = x.shape[2]
+    return x if g == n_heads else x.repeat_interleave(n_heads // g, 2)
+
+
+def smear(x: Tensor, alpha: Tensor, lag: int) -> Tensor:
+    """x'_j = s x_j + (1 - s) x_{j-lag}, s = sigmoid(alpha); the first `lag` stay (Olsson 2022, Argument 2).
+
+    x [r, b, g, t, e], alpha [r, g]. Comes before rotary positions, so a smeared key turns as one.
+    """
+    s = alpha.sigmoid()[:, None, :, None, None]
+    now, before = x[..., lag:, :], x[..., :-lag, :]
+    return torch.cat([x[..., :lag, :], before + s * (now - before)], -2)
+
+
+def position_table(spec: ModelSpec, t: int, like: Tensor) -> Tensor | None:
+    """Sinusoids [t, d] to add, or cosines and sines [2, t, rotated dimensions / 2] to rotate by."""
+    if spec.positions == "sinusoidal_qk":
+        return sinusoids(t, spec.d_model).to(like)
+    if spec.positions == "rotary":
+        width = spec.rotary_dim or spec.head_width
+        angles = _angles(t, width, spec.rotary_base)
+        return torch.stack([angles.cos(), angles.sin()]).to(like)
+    return None
+
+
+def sinusoids(t: int, width: int) -> Tensor:
+    """[t, width], sines then cosines, of Vaswani 2017, sec. 3.5, and Press 2021 (Shortformer), sec. 4.
+
+    Unscaled: their mean square is 1/2, next to 1 of the normalised residual stream they are added to.
+    """
+    angles = _angles(t, width + width % 2, 10000.0)
+    return torch.cat([angles.sin(), angles.cos()], -1)[:, :width].float()
+
+
+def _angles(t: int, width: int, base: float) -> Tensor:
+    """[t, width / 2]: position times base^(-2 i / width), in double: float32 drifts at long contexts."""
+    frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    return torch.arange(t, dtype=torch.float64)[:, None] * frequencies
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Rotary positions, pairing dimension i with i + half (Su 2021, sec. 3.2.2, in the order of GPT-NeoX)."""
+    half = table.shape[-1]
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    cos, sin = table
+    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+
+
+def activate(activation: str, x: Tensor) -> Tensor:
+    if activation == "relu":
+        return F.relu(x)
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x [r, b, t, i] times weight [r, i, j]: one product a replica."""
+    return torch.bmm(x.flatten(1, 2), weight).unflatten(1, x.shape[1:3])
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x [r, b, t, i] times weight [r, i, j] plus bias [r, 1, j]."""
+    if bias is None:
+        return linear(x, weight)
+    return torch.baddbmm(bias, x.flatten(1, 2), weight).unflatten(1, x.shape[1:3])

@@ -1,0 +1,359 @@
+"""The transformer: decoder-only, with a replica axis on every parameter and activation, and sites for a tape.
+
+Letters: r replica, b batch, t q k position, h head, g key-value head, d model, e head dimension, m MLP,
+v vocabulary, i input vector.
+
+Sites, in the order of the forward pass (l is the layer), and TransformerLens' hook names:
+
+    site                  TransformerLens                        axes        exists
+    embed                 hook_embed                             r b t d
+    pos_embed             hook_pos_embed                         r b t d     learned positions
+    blocks.l.resid_pre    blocks.l.hook_resid_pre                r b t d
+    blocks.l.attn.q       blocks.l.attn.hook_q (hook_rot_q)      r b h t e
+    blocks.l.attn.k       blocks.l.attn.hook_k (hook_rot_k)      r b g t e
+    blocks.l.attn.v       blocks.l.attn.hook_v                   r b g t e
+    blocks.l.attn.scores  blocks.l.attn.hook_attn_scores         r b h q k
+    blocks.l.attn.pattern blocks.l.attn.hook_pattern             r b h q k
+    blocks.l.attn.z       blocks.l.attn.hook_z                   r b h t e
+    blocks.l.attn.head_out blocks.l.attn.hook_result             r b h t d
+    blocks.l.attn_out     blocks.l.hook_attn_out                 r b t d
+    blocks.l.resid_mid    blocks.l.hook_resid_mid                r b t d     MLP, not parallel
+    blocks.l.mlp.pre      blocks.l.mlp.hook_pre                  r b t m     MLP
+    blocks.l.mlp.post     blocks.l.mlp.hook_post                 r b t m     MLP
+    blocks.l.mlp_out      blocks.l.hook_mlp_out                  r b t d     MLP
+    blocks.l.resid_post   blocks.l.hook_resid_post               r b t d
+    ln_final              ln_final, after scale and shift        r b t d
+    logits                the output                             r b t v
+
+q, k and v are what attention uses: positions are in, keys or values are smeared; key-value heads are not yet
+repeated. Scores are scaled, and -inf above the diagonal. Heads come before positions throughout, which
+TransformerLens does only in scores and patterns. For SwiGLU, mlp.pre is what the gate's non-linearity sees.
+"""
+
+import math
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from headworks.errors import HeadworksError
+from headworks.layers import activate, affine, attend, attend_openly, linear, position_table, rotate, smear
+from headworks.spec import ModelSpec
+from headworks.tape import Tape
+
+# Gradients are views of one matrix by design; torch only warns that such strides may be slower.
+warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+
+
+def parameter_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Name to shape, without the replica axis, in the order of the flat parameter vector."""
+    _require_sizes(spec)
+    d = spec.d_model
+    shapes = {"embed.W_in": (spec.d_input, d)} if spec.d_input else {"embed.W_E": (spec.d_vocab, d)}
+    if spec.positions == "learned":
+        shapes["pos_embed.W_pos"] = (spec.n_context, d)
+    for l in range(spec.n_layers):
+        shapes |= {f"blocks.{l}.{name}": shape for name, shape in _block_shapes(spec).items()}
+    shapes |= _norm_shapes("ln_final", spec)
+    if not spec.tied:
+        shapes["unembed.W_U"] = (d, spec.d_out or spec.d_vocab)
+    return shapes
+
+
+def _block_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    h, g, d, e, m = spec.n_heads, spec.kv_heads, spec.d_model, spec.head_width, spec.d_mlp
+    shapes = _norm_shapes("ln1", spec)
+    shapes |= {"attn.W_Q": (h, d, e), "attn.W_K": (g, d, e), "attn.W_V": (g, d, e), "attn.W_O": (h, e, d)}
+    if spec.bias:
+        shapes |= {"attn.b_Q": (h, e), "attn.b_K": (g, e), "attn.b_V": (g, e), "attn.b_O": (d,)}
+    if spec.smear:
+        shapes["attn.alpha"] = (g,)
+    if not m:
+        return shapes
+    shapes |= _norm_shapes("ln2", spec)
+    shapes["mlp.W_in"] = (d, m)
+    if spec.activation == "swiglu":
+        shapes["mlp.W_gate"] = (d, m)
+    shapes["mlp.W_out"] = (m, d)
+    if spec.bias:
+        shapes |= {"mlp.b_in": (m,), "mlp.b_out": (d,)}
+    return shapes
+
+
+def _norm_shapes(name: str, spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    parts = {"layernorm": ("w", "b"), "rmsnorm": ("w",), "none": ()}[spec.norm]
+    return {f"{name}.{part}": (spec.d_model,) for part in parts}
+
+
+def _require_sizes(spec: ModelSpec) -> None:
+    if not (spec.d_vocab or spec.d_input):
+        raise HeadworksError("model: neither d_vocab nor d_input is given, and no dataset has filled one in.")
+    if not (spec.d_out or spec.d_vocab):
+        raise HeadworksError("model: a model of vector inputs needs d_out, the number of output logits.")
+    if spec.positions == "learned" and not spec.n_context:
+        raise HeadworksError("model: learned positions need n_context, the longest input.")
+    if spec.tied and spec.d_out not in (None, spec.d_vocab):
+        raise HeadworksError(f"model: tied, so d_out must be d_vocab {spec.d_vocab}; found {spec.d_out}.")
+
+
+def parameter_count(spec: ModelSpec) -> int:
+    """Parameters of one replica."""
+    return sum(math.prod(shape) for shape in parameter_shapes(spec).values())
+
+
+def sites(spec: ModelSpec) -> list[str]:
+    """Every site of a forward pass, in order; the module's docstring says what each holds."""
+    return embed_sites(spec) + block_sites(spec) + ["ln_final", "logits"]
+
+
+def embed_sites(spec: ModelSpec) -> list[str]:
+    return ["embed"] + ["pos_embed"] * (spec.positions == "learned")
+
+
+def block_sites(spec: ModelSpec, first_layer: int = 0) -> list[str]:
+    """The sites of blocks `first_layer` to the last."""
+    names = ["resid_pre"] + [f"attn.{x}" for x in ("q", "k", "v", "scores", "pattern", "z", "head_out")]
+    names += ["attn_out"] + ["resid_mid"] * bool(spec.d_mlp and not spec.parallel)
+    names += ["mlp.pre", "mlp.post", "mlp_out"] * bool(spec.d_mlp) + ["resid_post"]
+    return [f"blocks.{l}.{name}" for l in range(first_layer, spec.n_layers) for name in names]
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each token in nats, [r, b, t], of logits [r, b, t, v]; targets [r, b, t] or [b, t], -100: 0."""
+    targets = targets.expand(logits.shape[:-1])
+    losses = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+    return losses.view(targets.shape)
+
+
+class Transformer(nn.Module):
+    """Parameters are leaves that view `flat` [r, P]; their gradients, if `grad` [r, P] is given, view that.
+
+    So an optimiser works on two matrices, and a chunk of replicas is Transformer(spec, flat[a:b], grad[a:b]).
+    Backward accumulates into `grad`; whoever owns it zeroes it.
+    """
+
+    def __init__(self, spec: ModelSpec, flat: Tensor, grad: Tensor | None = None):
+        super().__init__()
+        if flat.ndim != 2 or flat.shape[1] != parameter_count(spec):
+            found, wanted = tuple(flat.shape), parameter_count(spec)
+            raise HeadworksError(f"model: the parameters have shape {found}; the model needs [r, {wanted}].")
+        self.spec, self.flat = spec, flat
+        self._named: dict[str, nn.Parameter] = {}
+        start = 0
+        for name, shape in parameter_shapes(spec).items():
+            columns = slice(start, start + math.prod(shape))
+            start = columns.stop
+            frozen = name.endswith("attn.alpha") and spec.smear.frozen
+            parameter = nn.Parameter(flat[:, columns].view(-1, *shape), requires_grad=not frozen)
+            if grad is not None and not frozen:
+                parameter.grad = grad[:, columns].view(-1, *shape)
+            self._named[name] = parameter
+            self.register_parameter(name.replace(".", "/"), parameter)
+
+    @classmethod
+    def create(cls, spec: ModelSpec, seeds: list[int], device: str | torch.device = "cpu") -> "Transformer":
+        """One replica a seed, drawn on the CPU from that seed alone: no neighbour or device changes it."""
+        return cls(spec, torch.stack([initial_parameters(spec, seed) for seed in seeds]).to(device))
+
+    def named(self) -> dict[str, nn.Parameter]:
+        """Name to parameter, [r, ...]."""
+        return self._named
+
+    @property
+    def n_replicas(self) -> int:
+        return self.flat.shape[0]
+
+    def forward(self, inputs: Tensor, tape: Tape | None = None) -> Tensor:
+        """Logits [r, b, t, v] of tokens [r, b, t] or [b, t], or of vectors [r, b, t, i]."""
+        _begin(tape, sites(self.spec))
+        resid = self._blocks(self._embed(inputs, tape), 0, tape)
+        logits = self._unembed(resid, tape)
+        _finish(tape)
+        return logits
+
+    # The three parts of a forward pass, for sweeps that reuse a prefix. To a tape each is a pass of its own.
+
+    def embed(self, inputs: Tensor, tape: Tape | None = None) -> Tensor:
+        """Inputs, as in forward, to the residual stream [r, b, t, d]."""
+        _begin(tape, embed_sites(self.spec))
+        resid = self._embed(inputs, tape)
+        _finish(tape)
+        return resid
+
+    def run_blocks(self, resid: Tensor, first_layer: int = 0, tape: Tape | None = None) -> Tensor:
+        """Blocks `first_layer` to the last, [r, b, t, d] to [r, b, t, d]; none if first_layer is n_layers."""
+        _begin(tape, block_sites(self.spec, first_layer))
+        resid = self._blocks(resid, first_layer, tape)
+        _finish(tape)
+        return resid
+
+    def unembed(self, resid: Tensor, tape: Tape | None = None) -> Tensor:
+        """Final norm and unembedding, [r, b, t, d] to [r, b, t, v]."""
+        _begin(tape, ["ln_final", "logits"])
+        logits = self._unembed(resid, tape)
+        _finish(tape)
+        return logits
+
+    def _embed(self, inputs: Tensor, tape: Tape | None) -> Tensor:
+        p, r = self._named, self.n_replicas
+        if self.spec.d_input:
+            x = linear(inputs.expand(r, -1, -1, -1), p["embed.W_in"])
+        else:
+            # One lookup in the stacked tables: replica i's rows start at i * v.
+            first_row = torch.arange(r, device=inputs.device)[:, None, None] * self.spec.d_vocab
+            x = F.embedding(inputs + first_row, p["embed.W_E"].flatten(0, 1))
+        x = _note(tape, "embed", x)
+        if self.spec.positions != "learned":
+            return x
+        t = x.shape[2]
+        if t > self.spec.n_context:
+            raise HeadworksError(f"model: the input has {t} positions; n_context is {self.spec.n_context}.")
+        return x + _note(tape, "pos_embed", p["pos_embed.W_pos"][:, None, :t].expand_as(x))
+
+    def _blocks(self, x: Tensor, first_layer: int, tape: Tape | None) -> Tensor:
+        positions = position_table(self.spec, x.shape[2], x)
+        for l in range(first_layer, self.spec.n_layers):
+            x = self._block(l, x, positions, tape)
+        return x
+
+    def _block(self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None) -> Tensor:
+        x = _note(tape, f"blocks.{l}.resid_pre", x)
+        attn_out = self._attention(l, self._norm(x), positions, tape)
+        if not self.spec.d_mlp:
+            x = x + attn_out
+        elif self.spec.parallel:
+            x = x + attn_out + self._mlp(l, self._norm(x), tape)
+        else:
+            x = _note(tape, f"blocks.{l}.resid_mid", x + attn_out)
+            x = x + self._mlp(l, self._norm(x), tape)
+        return _note(tape, f"blocks.{l}.resid_post", x)
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Normalisation without scale and shift, which `_folded` moves into the weights that follow."""
+        if self.spec.norm == "layernorm":
+            return F.layer_norm(x, x.shape[-1:], eps=self.spec.norm_eps)
+        if self.spec.norm == "rmsnorm":
+            return F.rms_norm(x, x.shape[-1:], eps=self.spec.norm_eps)
+        return x
+
+    def _attention(self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None) -> Tensor:
+        p, name = self._named, f"blocks.{l}.attn"
+        q, k, v = (
+            _note(tape, f"{name}.{part}", y)
+            for part, y in zip("qkv", self._project(l, x, positions), strict=True)
+        )
+        if _wants(tape, f"{name}.scores") or _wants(tape, f"{name}.pattern"):
+            z = attend_openly(q, k, v, name, tape)
+        else:
+            z = attend(q, k, v)
+        z = _note(tape, f"{name}.z", z)
+        if _wants(tape, f"{name}.head_out"):
+            head_out = torch.einsum("rbhte,rhed->rbhtd", z, p[f"{name}.W_O"])
+            out = _note(tape, f"{name}.head_out", head_out).sum(2)
+        else:
+            out = linear(z.transpose(2, 3).flatten(3), p[f"{name}.W_O"].flatten(1, 2))
+        if self.spec.bias:
+            out = out + p[f"{name}.b_O"][:, None, None]
+        return _note(tape, f"blocks.{l}.attn_out", out)
+
+    def _project(self, l: int, x: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised x [r, b, t, d] to q [r, b, h, t, e], k and v [r, b, g, t, e], by one product for all."""
+        spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
+        weight = torch.cat([p[f"{name}.W_{part}"] for part in "QKV"], 1).transpose(1, 2).flatten(2)
+        bias = None
+        if spec.bias:
+            bias = torch.cat([p[f"{name}.b_{part}"] for part in "QKV"], 1).flatten(1)[:, None]
+        if spec.positions == "sinusoidal_qk":
+            # (x + s) W = x W + s W: the sinusoids cost one small product a layer; values do not see them.
+            width = (spec.n_heads + spec.kv_heads) * spec.head_width
+            placed = F.pad(positions @ weight[..., :width], (0, weight.shape[-1] - width))
+            bias = placed if bias is None else placed + bias
+        weight, bias = self._folded(f"blocks.{l}.ln1", weight, bias)
+        y = linear(x, weight)
+        if bias is not None:
+            y = y + bias[:, None]
+        widths = [heads * spec.head_width for heads in (spec.n_heads, spec.kv_heads, spec.kv_heads)]
+        q, k, v = (part.unflatten(-1, (-1, spec.head_width)).transpose(2, 3) for part in y.split(widths, -1))
+        if spec.smear:
+            smeared = smear(k if spec.smear.of == "keys" else v, p[f"{name}.alpha"], spec.smear.lag)
+            k, v = (smeared, v) if spec.smear.of == "keys" else (k, smeared)
+        if spec.positions == "rotary":
+            q, k = rotate(q, positions), rotate(k, positions)
+        return q, k, v
+
+    def _mlp(self, l: int, x: Tensor, tape: Tape | None) -> Tensor:
+        """Normalised x [r, b, t, d] to what the MLP adds to the residual stream."""
+        spec, p, name = self.spec, self._named, f"blocks.{l}.mlp"
+        bias = p[f"{name}.b_in"][:, None] if spec.bias else None
+        hidden = affine(x, *self._folded(f"blocks.{l}.ln2", p[f"{name}.W_in"], bias))
+        if spec.activation == "swiglu":
+            gate = affine(x, *self._folded(f"blocks.{l}.ln2", p[f"{name}.W_gate"], None))
+            hidden = F.silu(_note(tape, f"{name}.pre", gate)) * hidden
+        else:
+            hidden = activate(spec.activation, _note(tape, f"{name}.pre", hidden))
+        hidden = _note(tape, f"{name}.post", hidden)
+        out = affine(hidden, p[f"{name}.W_out"], p[f"{name}.b_out"][:, None] if spec.bias else None)
+        return _note(tape, f"blocks.{l}.mlp_out", out)
+
+    def _folded(self, norm: str, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(x w + b) W + c = x (w W) + (b W + c): weights are smaller than activations, so scale them."""
+        w, b = self._named.get(f"{norm}.w"), self._named.get(f"{norm}.b")
+        if b is not None:
+            shift = b[:, None] @ weight
+            bias = shift if bias is None else bias + shift
+        if w is not None:
+            weight = w[:, :, None] * weight
+        return weight, bias
+
+    def _unembed(self, resid: Tensor, tape: Tape | None) -> Tensor:
+        p, x = self._named, self._norm(resid)
+        if "ln_final.w" in p:
+            x = x * p["ln_final.w"][:, None, None]
+        if "ln_final.b" in p:
+            x = x + p["ln_final.b"][:, None, None]
+        x = _note(tape, "ln_final", x)
+        weight = p["embed.W_E"].transpose(1, 2) if self.spec.tied else p["unembed.W_U"]
+        return _note(tape, "logits", linear(x, weight))
+
+
+def initial_parameters(spec: ModelSpec, seed: int) -> Tensor:
+    """The flat parameter vector [P] of one replica, on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for name, shape in parameter_shapes(spec).items():
+        kind = name.rsplit(".", 1)[1]
+        if kind.startswith("W_"):
+            std = spec.init_std or _fan_in(name, shape, spec) ** -0.5
+            parts.append(torch.randn(shape, generator=generator) * std)
+        elif kind == "alpha":
+            parts.append(torch.full(shape, spec.smear.alpha))
+        else:
+            parts.append(torch.ones(shape) if kind == "w" else torch.zeros(shape))
+    return torch.cat([part.flatten() for part in parts])
+
+
+def _fan_in(name: str, shape: tuple[int, ...], spec: ModelSpec) -> int:
+    if name in ("embed.W_E", "pos_embed.W_pos"):
+        return spec.d_model
+    if name.endswith("attn.W_O"):
+        return shape[0] * shape[1]
+    return shape[-2]
+
+
+def _note(tape: Tape | None, site: str, x: Tensor) -> Tensor:
+    return x if tape is None else tape(site, x)
+
+
+def _wants(tape: Tape | None, site: str) -> bool:
+    return tape is not None and tape.wants(site)
+
+
+def _begin(tape: Tape | None, known: list[str]) -> None:
+    if tape is not None:
+        tape.begin(known)
+
+
+def _finish(tape: Tape | None) -> None:
+    if tape is not None:
+        tape.finish()

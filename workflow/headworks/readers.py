@@ -1,0 +1,148 @@
+"""Artefacts as the analyses see them: thin, lazy views of open HDF5 files."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from headworks.batches import Batches
+from headworks.job import Job
+from headworks.spec import ModelSpec, TrainSpec
+from headworks.store import opening, read_table, text_attribute
+
+
+class DatasetReader:
+    """A dataset file: `train`, `evaluation` [sequence, position], `vocabulary`, and further arrays by name."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+        self.layout: str = file.attrs["layout"]
+        self.d_vocab = int(file.attrs["d_vocab"])
+        self.n_context = int(file.attrs["n_context"])
+        self.bos = int(file.attrs["bos"])
+        self.facts: dict = text_attribute(file, "facts")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.file[name][()]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.file
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        return [text.decode() for text in self.file["vocabulary"][()]]
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        return self.file["train"][()]
+
+    @cached_property
+    def evaluation(self) -> np.ndarray:
+        return self.file["evaluation"][()].astype(np.int64)
+
+    @cached_property
+    def frequencies(self) -> np.ndarray:
+        """Share of each token in the training text, [vocabulary]."""
+        counts = np.bincount(self.train.ravel(), minlength=self.d_vocab)
+        return counts / counts.sum()
+
+    def batches(self, seeds: tuple[int, ...], batch: int) -> Batches:
+        return Batches(self.layout, self.train, self.n_context, self.bos, seeds, batch)
+
+    def complete(self, model: ModelSpec) -> ModelSpec:
+        """The model with what it leaves to the dataset filled in."""
+        return model.model_copy(
+            update={
+                "d_vocab": model.d_vocab or self.d_vocab,
+                "d_out": model.d_out or model.d_vocab or self.d_vocab,
+                "n_context": model.n_context or self.n_context,
+            }
+        )
+
+
+class RunReader:
+    """A run file: snapshots [snapshot, replica, ...] of every parameter, traces of the loss, seeds."""
+
+    def __init__(self, file: h5py.File, name: str):
+        self.file, self.name = file, name
+        self.model_spec = ModelSpec.model_validate_json(file.attrs["model"])
+        self.train_spec = TrainSpec.model_validate(text_attribute(file, "spec")["train"])
+        self.seeds: list[int] = file["seeds"][()].tolist()
+        self.steps: list[int] = file["steps"][()].tolist()
+        self.tokens: list[int] = file["tokens"][()].tolist()
+        self.diverged: np.ndarray = file["diverged"][()]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def parameter(self, name: str, snapshot: int) -> np.ndarray:
+        """One parameter of one snapshot, [replica, ...]."""
+        return self.file["snapshots"][name][snapshot]
+
+    def model(self, snapshot: int = -1, device="cpu"):
+        """The ensemble of one snapshot as a `Transformer`; negative counts from the last."""
+        import torch
+
+        from headworks.model import Transformer
+        from headworks.train import join
+
+        snapshot = range(len(self))[snapshot]
+        parts = {name: item[snapshot] for name, item in self.file["snapshots"].items()}
+        model = Transformer(self.model_spec, torch.from_numpy(join(self.model_spec, parts)).to(device))
+        return model.requires_grad_(False)
+
+
+class ActivationsReader:
+    """An activation file: groups by probe, each with `tokens` [sequence, position] and sites [snapshot, replica, ...]."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+        self.snapshots: list[int] = file["snapshots"][()].tolist()
+        """Indices of the run's snapshots that were cached."""
+        self.n_layers = int(file.attrs["n_layers"])
+
+    def probe(self, name: str) -> dict:
+        """Settings of one probe, as in the config."""
+        return text_attribute(self.file, "spec")["probes"][name]
+
+    def tokens(self, probe: str) -> np.ndarray:
+        return self.file[probe]["tokens"][()]
+
+    def get(self, probe: str, site: str, snapshot: int) -> np.ndarray:
+        """One site at one cached snapshot, [replica, ...] float32."""
+        return self.file[probe][site][snapshot].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that an experiment or figure reads, by the names of the config, in the config's order."""
+
+    datasets: dict[str, DatasetReader]
+    runs: dict[str, RunReader]
+    run_datasets: dict[str, DatasetReader]
+    """The dataset of each run."""
+    activations: dict[str, dict[str, ActivationsReader]]
+    """By entry, then by run."""
+    tables: dict[str, pd.DataFrame]
+
+
+@contextmanager
+def reading(job: Job) -> Iterator[Inputs]:
+    """Open and check everything a job reads."""
+    with ExitStack() as stack:
+        def open_room(room: str) -> dict[str, h5py.File]:
+            return {name: stack.enter_context(opening(item.path, item)) for name, item in job.inputs_of(room).items()}
+
+        datasets = {name: DatasetReader(file) for name, file in open_room("data").items()}
+        runs = {name: RunReader(file, name) for name, file in open_room("runs").items()}
+        activations: dict[str, dict[str, ActivationsReader]] = {}
+        for name, file in open_room("activations").items():
+            run = file.attrs["run"]
+            activations.setdefault(name.removesuffix(f"-{run}"), {})[run] = ActivationsReader(file)
+        tables = {name: read_table(item.path, item) for name, item in job.inputs_of("tables").items()}
+        run_datasets = {name: datasets[run.file.attrs["dataset"]] for name, run in runs.items()}
+        yield Inputs(datasets, runs, run_datasets, activations, tables)

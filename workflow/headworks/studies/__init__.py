@@ -1,0 +1,1 @@
+"""One folder per paper: its options, datasets, experiments and figures."""

@@ -1,0 +1,33 @@
+"""What the phase change does to single tokens: repeated bigrams get better, broken ones worse, new ones neither
+(Olsson 2022, the per-token narrative of Argument 1, made into a partition of all tokens)."""
+
+import pandas as pd
+import torch
+
+from headworks.measures.losses import BROKEN, NEW, REPEATED, fingerprint, token_classes
+from headworks.studies.olsson2022.experiments.windows import bounds
+
+CLASSES = {NEW: "new", REPEATED: "repeated", BROKEN: "broken"}
+
+
+def table(options, inputs) -> pd.DataFrame:
+    """Columns: run, seed, kind (new, repeated, broken, or shuffled: random classes of the same sizes), share of
+    tokens, change of loss over the window (nats per token, negative is better), excess over the class `new`."""
+    phases = inputs.tables[options.phases]
+    rows = []
+    for name, run in inputs.runs.items():
+        cached = inputs.activations[options.activations][name]
+        classes = token_classes(torch.from_numpy(cached.tokens("corpus")))
+        shuffled = classes.flatten()[torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(0))].view(classes.shape)
+        for replica, seed in enumerate(run.seeds):
+            window = bounds(phases, name, seed, options.reference, run.tokens)
+            if window is None or run.diverged[replica] >= 0:
+                continue
+            before, after = (torch.from_numpy(cached.get("corpus", "loss", i)[replica]) for i in window)
+            for labels, prefix in ((classes, ""), (shuffled, "shuffled-")):
+                changes = fingerprint(before, after, labels)
+                for code, kind in CLASSES.items():
+                    share = float((labels == code).float().mean())
+                    change = float(changes[code])
+                    rows.append((name, seed, prefix + kind, share, change, change - float(changes[NEW])))
+    return pd.DataFrame(rows, columns=["run", "seed", "kind", "share", "change", "excess"])
