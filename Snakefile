@@ -8,6 +8,10 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+# Used with `--software-deployment-method apptainer` only; workflow/headworks.def says how it is built.
+container: "headworks.sif"
+
+
 include: "rules/common.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"
@@ -16,3 +20,14 @@ include: "rules/activations.smk"
 include: "rules/experiments.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+
+
+localrules:
+    all,
+
+
+# Here and not in targets.smk: Snakemake takes its default target from the main file only.
+rule all:
+    """Every claim and figure of the selected studies (default)."""
+    input:
+        [path for study in PLAN.selected for path in everything(study)],

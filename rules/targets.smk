@@ -1,19 +1,12 @@
 """What can be asked for by name.
 
-REQUIRED INPUTS: the plan. OUTPUTS: none of its own: `all`, one target a study, `claims`.
+REQUIRED INPUTS: the plan. OUTPUTS: none of its own: one target a study, `claims`.
+The default target, `all`, is in the Snakefile.
 """
 
 
 localrules:
-    all,
     claims,
-
-
-rule all:
-    """Every claim and figure of the selected studies (default)."""
-    default_target: True
-    input:
-        [path for study in PLAN.selected for path in everything(study)],
 
 
 for study in PLAN.config.studies:
@@ -31,5 +24,7 @@ rule claims:
     """Print the verdict table."""
     input:
         [path for study in PLAN.selected for path in PLAN.paths(study, "claims")],
+    log:
+        "results/logs/claims.log",
     shell:
-        "python -m headworks verdicts {input:q}"
+        "python -m headworks verdicts {input:q} 2>&1 | tee {log:q}"

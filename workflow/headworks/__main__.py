@@ -30,7 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception:
         traceback.print_exc()
-        print(f"headworks: failed with an error nobody foresaw; the traceback is in {getattr(options, 'log', 'stderr')}", file=terminal)
+        print(
+            f"headworks: failed with an error nobody foresaw; the traceback is in {getattr(options, 'log', 'stderr')}",
+            file=terminal,
+        )
         return 1
     return 0
 
@@ -59,7 +62,19 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument("claims", type=Path, nargs="+", help="claim files")
     verdicts.add_argument("--markdown", action="store_true", help="as in the README")
     verdicts.set_defaults(run=_verdicts)
+
+    docs = commands.add_parser(
+        "docs", help="bring generated files up to date: schemas, config/README.md, README.md"
+    )
+    docs.set_defaults(run=_docs)
     return parser
+
+
+def _docs(options: argparse.Namespace) -> None:
+    from headworks.docs import write
+
+    for path in write():
+        print(f"wrote {path}")
 
 
 def _make(options: argparse.Namespace) -> None:

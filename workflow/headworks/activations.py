@@ -44,8 +44,10 @@ def probe_tokens(probe: dict, dataset: DatasetReader) -> np.ndarray:
         return dataset.evaluation[: probe["examples"]]
     generator = torch.Generator().manual_seed(PROBE_ROLE * 1_000_003 + probe["seed"])
     allowed = torch.from_numpy(usual_tokens(dataset).copy())
-    tokens = repeated_tokens(probe["examples"], probe["period"], probe["repeats"], allowed, dataset.bos, generator)
-    return tokens.numpy()
+    tokens = repeated_tokens(
+        probe["examples"], probe["period"], probe["repeats"], allowed, dataset.bos, generator
+    )
+    return torch.cat([tokens, tokens[:, 1:2]], dim=1).numpy()
 
 
 def expand(requested: dict[str, str], known: list[str]) -> dict[str, str]:
@@ -70,7 +72,9 @@ def cache(model: Transformer, tokens: torch.Tensor, requested: dict[str, str]) -
         logits = model(part[:, :-1], tape if wanted else None)
         found = {site: tape[site] for site in wanted}
         if "loss" in requested:
-            found["loss"] = REDUCTIONS[requested["loss"]](cross_entropy(logits, part[:, 1:].expand(logits.shape[0], -1, -1)))
+            found["loss"] = REDUCTIONS[requested["loss"]](
+                cross_entropy(logits, part[:, 1:].expand(logits.shape[0], -1, -1))
+            )
         for site, value in found.items():
             kept.setdefault(site, []).append(value.cpu().numpy())
         sizes.append(len(part))

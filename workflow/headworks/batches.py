@@ -32,11 +32,16 @@ class Batches:
     def _sequences(self, seed: int, step: int) -> np.ndarray:
         positions = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs = positions // len(self.train)
-        rows = [_order(seed, epoch, len(self.train))[positions[epochs == epoch] % len(self.train)] for epoch in np.unique(epochs)]
+        rows = [
+            _order(seed, epoch, len(self.train))[positions[epochs == epoch] % len(self.train)]
+            for epoch in np.unique(epochs)
+        ]
         return self.train[np.concatenate(rows)]
 
     def _windows(self, seed: int, step: int) -> np.ndarray:
-        starts = np.random.default_rng([DATA_ROLE, seed, step]).integers(0, len(self.train) - self.n_context, self.batch)
+        starts = np.random.default_rng([DATA_ROLE, seed, step]).integers(
+            0, len(self.train) - self.n_context, self.batch
+        )
         windows = self.train[starts[:, None] + np.arange(self.n_context)]
         return np.concatenate([np.full((self.batch, 1), self.bos, self.train.dtype), windows], axis=1)
 

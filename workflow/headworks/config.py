@@ -57,7 +57,9 @@ class ProbeConfig(Spec):
     )
     examples: PositiveInt = Field(description="Sequences.")
     period: PositiveInt = Field(25, description="Tokens before the first repeat (repeated_tokens only).")
-    repeats: Annotated[int, Field(ge=2)] = Field(4, description="Times the tokens are shown (repeated_tokens only).")
+    repeats: Annotated[int, Field(ge=2)] = Field(
+        4, description="Times the tokens are shown (repeated_tokens only)."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the random tokens.")
     sites: dict[str, Reduction] = Field(
         description="Site → what is kept of it. Sites as in model.py; 'pattern' without a block means every block's; 'loss' is the loss per token."
@@ -78,7 +80,9 @@ class ExperimentConfig(Spec):
     kind: Kind
     datasets: list[Name] = []
     runs: list[Name] = []
-    activations: list[Name] = Field([], description="Entries of `activations`; the files of this experiment's runs are read.")
+    activations: list[Name] = Field(
+        [], description="Entries of `activations`; the files of this experiment's runs are read."
+    )
     tables: list[Name] = []
     options: dict[str, Any] = {}
 
@@ -109,7 +113,9 @@ class StudyConfig(Spec):
 class Config(Spec):
     """What all studies share, and the studies."""
 
-    scale: Literal["laptop", "test", "paper"] = Field("laptop", description="Named in every claim: how large the runs are.")
+    scale: Literal["laptop", "test", "paper"] = Field(
+        "laptop", description="Named in every claim: how large the runs are."
+    )
     only: list[Name] = Field([], description="Studies that the default target makes; all when empty.")
     studies: dict[Name, StudyConfig]
 
@@ -123,12 +129,16 @@ def load(settings: dict, folder: Path) -> Config:
     overlays = settings.pop("studies", None) or {}
     studies = _study_files(folder)
     if unknown := set(overlays) - set(studies):
-        raise HeadworksError(f"config: studies.{min(unknown)}: no such study; allowed: {', '.join(sorted(studies))}")
+        raise HeadworksError(
+            f"config: studies.{min(unknown)}: no such study; allowed: {', '.join(sorted(studies))}"
+        )
     raw = {name: (path, merge(body, overlays.get(name) or {})) for name, (path, body) in studies.items()}
     parsed = {name: _study(path, body) for name, (path, body) in raw.items()}
     config = _validated(Config, settings | {"studies": {}}, "config/config.yaml")
     if unknown := set(config.only) - set(parsed):
-        raise HeadworksError(f"config/config.yaml: only: {min(unknown)!r} is not a study; allowed: {', '.join(sorted(parsed))}")
+        raise HeadworksError(
+            f"config/config.yaml: only: {min(unknown)!r} is not a study; allowed: {', '.join(sorted(parsed))}"
+        )
     return config.model_copy(update={"studies": parsed})
 
 
@@ -156,7 +166,9 @@ def _study_files(folder: Path) -> dict[str, tuple[Path, dict]]:
             raise HeadworksError(f"{path}: needs a key 'study' with the study's name")
         name = body["study"]
         if name in found:
-            raise HeadworksError(f"{path}: study: {name!r} is already the name of {found[name][0]}; two studies need two names")
+            raise HeadworksError(
+                f"{path}: study: {name!r} is already the name of {found[name][0]}; two studies need two names"
+            )
         found[name] = (path, body)
     if not found:
         raise HeadworksError(f"{folder}: no study files (*.yaml) found")
@@ -176,12 +188,15 @@ def _like(path: Path, name: str, run: Any, settings: dict) -> Any:
     if not isinstance(run, dict) or "like" not in run:
         return run
     if run["like"] not in settings:
-        raise HeadworksError(f"{path}: runs.{name}.like: {run['like']!r} is not an entry of settings; allowed: {_listed(settings)}")
+        raise HeadworksError(
+            f"{path}: runs.{name}.like: {run['like']!r} is not an entry of settings; allowed: {_listed(settings)}"
+        )
     return merge(settings[run["like"]], {key: value for key, value in run.items() if key != "like"})
 
 
 def _check_names(path: Path, study: StudyConfig) -> None:
     """Every reference between entries must lead somewhere."""
+
     def known(where: str, names: list[str], entries: dict) -> None:
         for name in names:
             if name not in entries:
@@ -198,7 +213,11 @@ def _check_names(path: Path, study: StudyConfig) -> None:
         known(f"{where}.activations", entry.activations, study.activations)
         known(f"{where}.tables", entry.tables, study.experiments)
         for activations in entry.activations:
-            known(f"{where}.runs (kept by activations.{activations})", entry.runs, dict.fromkeys(study.activations[activations].runs))
+            known(
+                f"{where}.runs (kept by activations.{activations})",
+                entry.runs,
+                dict.fromkeys(study.activations[activations].runs),
+            )
     for name, figure in study.figures.items():
         known(f"figures.{name}.tables", figure.tables, study.experiments)
     for name, claim in study.claims.items():
@@ -210,12 +229,18 @@ def _resolved_options(path: Path, study: StudyConfig) -> StudyConfig:
     """Validate the options of datasets, experiments and figures with the study's own classes."""
     options = import_module(f"headworks.studies.{study.study}.options")
     updates = {}
-    for room, classes in (("datasets", options.DATASETS), ("experiments", options.EXPERIMENTS), ("figures", options.FIGURES)):
+    for room, classes in (
+        ("datasets", options.DATASETS),
+        ("experiments", options.EXPERIMENTS),
+        ("figures", options.FIGURES),
+    ):
         entries = {}
         for name, entry in getattr(study, room).items():
             where = f"{room}.{name}"
             if entry.kind not in classes:
-                raise HeadworksError(f"{path}: {where}.kind: {entry.kind!r} does not exist; allowed: {_listed(classes)}")
+                raise HeadworksError(
+                    f"{path}: {where}.kind: {entry.kind!r} does not exist; allowed: {_listed(classes)}"
+                )
             parsed = _validated(classes[entry.kind], entry.options, path, f"{where}.options")
             entries[name] = entry.model_copy(update={"options": parsed.model_dump(mode="json")})
         updates[room] = entries
@@ -241,7 +266,9 @@ def explain(error: ValidationError, path: Path | str, prefix: str = "") -> str:
         elif item["type"] == "missing":
             lines.append(f"{path}: {key}: missing")
         else:
-            lines.append(f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}, found {item['input']!r}"[:400])
+            lines.append(
+                f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}, found {item['input']!r}"[:400]
+            )
     return "\n".join(lines)
 
 

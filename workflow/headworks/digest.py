@@ -65,7 +65,9 @@ def _imports(module: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                raise ValueError(f"{module}: relative imports hide what a stage depends on; write the full name")
+                raise ValueError(
+                    f"{module}: relative imports hide what a stage depends on; write the full name"
+                )
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return {name for name in found if name.split(".")[0] == PACKAGE and source_of(name)}
 

@@ -80,8 +80,14 @@ def config_readme() -> str:
                 config.FigureConfig,
             ],
         ),
-        ("Models and training: `runs.<run>.model`, `.train`", [spec.ModelSpec, spec.SmearSpec, spec.TrainSpec, spec.SnapshotSpec]),
-        ("Claims: `claims.<claim>`", [claim_spec.ClaimSpec, claim_spec.ControlSpec, claim_spec.Bounds, *claim_spec.STATISTICS]),
+        (
+            "Models and training: `runs.<run>.model`, `.train`",
+            [spec.ModelSpec, spec.SmearSpec, spec.TrainSpec, spec.SnapshotSpec],
+        ),
+        (
+            "Claims: `claims.<claim>`",
+            [claim_spec.ClaimSpec, claim_spec.ControlSpec, claim_spec.Bounds, *claim_spec.STATISTICS],
+        ),
     ]
     for title, models in sections:
         parts.append(f"## {title}\n")
@@ -89,7 +95,11 @@ def config_readme() -> str:
     for study in sorted(path.stem for path in (ROOT / "studies").iterdir() if (path / "options.py").exists()):
         options = import_module(f"headworks.studies.{study}.options")
         parts.append(f"## Options of {study}\n")
-        for room, classes in (("datasets", options.DATASETS), ("experiments", options.EXPERIMENTS), ("figures", options.FIGURES)):
+        for room, classes in (
+            ("datasets", options.DATASETS),
+            ("experiments", options.EXPERIMENTS),
+            ("figures", options.FIGURES),
+        ):
             parts += [_documented(model, f"{room}: kind `{kind}`") for kind, model in classes.items()]
     return "\n".join(parts)
 
@@ -101,7 +111,9 @@ def _documented(model: type[BaseModel], title: str | None = None) -> str:
         rows += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _code(_default(field))
-        rows.append(f"| `{field.alias or name}` | {_cell(_type(field))} | {default} | {_cell(field.description or '')} |")
+        rows.append(
+            f"| `{field.alias or name}` | {_cell(_type(field))} | {default} | {_cell(field.description or '')} |"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -112,7 +124,11 @@ def _default(field) -> object:
 
 def _type(field) -> str:
     text = _plain(field.annotation)
-    bounds = [str(item) for item in field.metadata if "ge=" in str(item) or "gt=" in str(item) or "le=" in str(item) or "lt=" in str(item)]
+    bounds = [
+        str(item)
+        for item in field.metadata
+        if "ge=" in str(item) or "gt=" in str(item) or "le=" in str(item) or "lt=" in str(item)
+    ]
     found = re.findall(r"(ge|gt|le|lt)=([-\d.]+)", " ".join(bounds))
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     return text + "".join(f" {signs[kind]} {value}" for kind, value in dict.fromkeys(found))

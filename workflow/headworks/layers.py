@@ -50,6 +50,19 @@ def attend_openly(q: Tensor, k: Tensor, v: Tensor, name: str, tape: Tape) -> Ten
     return tape(f"{name}.pattern", scores.softmax(-1)) @ _repeat_heads(v, h)
 
 
+def attend_by(pattern: Tensor, v: Tensor) -> Tensor:
+    """Values mixed by given patterns: pattern [r, b, h, q, k], v [r, n b, g, t, e] to z [r, n b, h, t, e].
+
+    The n batches, one after the other, become columns of one product, so each pattern is read once.
+    """
+    b, h = pattern.shape[1:3]
+    v = _repeat_heads(v, h).unflatten(1, (-1, b))
+    columns = v.permute(0, 2, 3, 4, 1, 5).flatten(4)
+    return (
+        (pattern @ columns).unflatten(-1, (v.shape[1], v.shape[-1])).permute(0, 4, 1, 2, 3, 5).flatten(1, 2)
+    )
+
+
 def _repeat_heads(x: Tensor, n_heads: int) -> Tensor:
     """[r, b, g, t, e] to [r, b, h, t, e]: query head i reads key-value head i // (h / g)."""
     g = x.shape[2]

@@ -32,74 +32,33 @@ TransformerLens does only in scores and patterns. For SwiGLU, mlp.pre is what th
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headworks.errors import HeadworksError
-from headworks.layers import activate, affine, attend, attend_openly, linear, position_table, rotate, smear
+from headworks.layers import (
+    activate,
+    affine,
+    attend,
+    attend_by,
+    attend_openly,
+    linear,
+    position_table,
+    rotate,
+    smear,
+)
+from headworks.parameters import initial_parameters, parameter_count, parameter_shapes
 from headworks.spec import ModelSpec
 from headworks.tape import Tape
 
 # Gradients are views of one matrix by design; torch only warns that such strides may be slower.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
 
-
-def parameter_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """Name to shape, without the replica axis, in the order of the flat parameter vector."""
-    _require_sizes(spec)
-    d = spec.d_model
-    shapes = {"embed.W_in": (spec.d_input, d)} if spec.d_input else {"embed.W_E": (spec.d_vocab, d)}
-    if spec.positions == "learned":
-        shapes["pos_embed.W_pos"] = (spec.n_context, d)
-    for l in range(spec.n_layers):
-        shapes |= {f"blocks.{l}.{name}": shape for name, shape in _block_shapes(spec).items()}
-    shapes |= _norm_shapes("ln_final", spec)
-    if not spec.tied:
-        shapes["unembed.W_U"] = (d, spec.d_out or spec.d_vocab)
-    return shapes
-
-
-def _block_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    h, g, d, e, m = spec.n_heads, spec.kv_heads, spec.d_model, spec.head_width, spec.d_mlp
-    shapes = _norm_shapes("ln1", spec)
-    shapes |= {"attn.W_Q": (h, d, e), "attn.W_K": (g, d, e), "attn.W_V": (g, d, e), "attn.W_O": (h, e, d)}
-    if spec.bias:
-        shapes |= {"attn.b_Q": (h, e), "attn.b_K": (g, e), "attn.b_V": (g, e), "attn.b_O": (d,)}
-    if spec.smear:
-        shapes["attn.alpha"] = (g,)
-    if not m:
-        return shapes
-    shapes |= _norm_shapes("ln2", spec)
-    shapes["mlp.W_in"] = (d, m)
-    if spec.activation == "swiglu":
-        shapes["mlp.W_gate"] = (d, m)
-    shapes["mlp.W_out"] = (m, d)
-    if spec.bias:
-        shapes |= {"mlp.b_in": (m,), "mlp.b_out": (d,)}
-    return shapes
-
-
-def _norm_shapes(name: str, spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    parts = {"layernorm": ("w", "b"), "rmsnorm": ("w",), "none": ()}[spec.norm]
-    return {f"{name}.{part}": (spec.d_model,) for part in parts}
-
-
-def _require_sizes(spec: ModelSpec) -> None:
-    if not (spec.d_vocab or spec.d_input):
-        raise HeadworksError("model: neither d_vocab nor d_input is given, and no dataset has filled one in.")
-    if not (spec.d_out or spec.d_vocab):
-        raise HeadworksError("model: a model of vector inputs needs d_out, the number of output logits.")
-    if spec.positions == "learned" and not spec.n_context:
-        raise HeadworksError("model: learned positions need n_context, the longest input.")
-    if spec.tied and spec.d_out not in (None, spec.d_vocab):
-        raise HeadworksError(f"model: tied, so d_out must be d_vocab {spec.d_vocab}; found {spec.d_out}.")
-
-
-def parameter_count(spec: ModelSpec) -> int:
-    """Parameters of one replica."""
-    return sum(math.prod(shape) for shape in parameter_shapes(spec).values())
+# What a pass with given patterns does not compute.
+ATTENTION_WEIGHT_SITES = (".attn.q", ".attn.k", ".attn.scores", ".attn.pattern")
 
 
 def sites(spec: ModelSpec) -> list[str]:
@@ -181,10 +140,21 @@ class Transformer(nn.Module):
         _finish(tape)
         return resid
 
-    def run_blocks(self, resid: Tensor, first_layer: int = 0, tape: Tape | None = None) -> Tensor:
-        """Blocks `first_layer` to the last, [r, b, t, d] to [r, b, t, d]; none if first_layer is n_layers."""
-        _begin(tape, block_sites(self.spec, first_layer))
-        resid = self._blocks(resid, first_layer, tape)
+    def run_blocks(
+        self,
+        resid: Tensor,
+        first_layer: int = 0,
+        tape: Tape | None = None,
+        patterns: Mapping[int, Tensor] | None = None,
+    ) -> Tensor:
+        """Blocks `first_layer` to the last, [r, b, t, d] to [r, b, t, d]; none if first_layer is n_layers.
+
+        `patterns`, layer to [r, b, h, q, k], replaces what queries and keys would make; neither is computed.
+        `resid` may then hold several batches one after the other along b, all mixed by the same patterns.
+        """
+        unseen = ATTENTION_WEIGHT_SITES if patterns else ()
+        _begin(tape, [site for site in block_sites(self.spec, first_layer) if not site.endswith(unseen)])
+        resid = self._blocks(resid, first_layer, tape, patterns)
         _finish(tape)
         return resid
 
@@ -211,22 +181,35 @@ class Transformer(nn.Module):
             raise HeadworksError(f"model: the input has {t} positions; n_context is {self.spec.n_context}.")
         return x + _note(tape, "pos_embed", p["pos_embed.W_pos"][:, None, :t].expand_as(x))
 
-    def _blocks(self, x: Tensor, first_layer: int, tape: Tape | None) -> Tensor:
+    def mlp(self, l: int, resid: Tensor, tape: Tape | None = None) -> Tensor:
+        """What the MLP of block l adds to the residual stream, [r, b, t, d] to [r, b, t, d]."""
+        return self._mlp(l, self._norm(resid), tape)
+
+    def _blocks(
+        self,
+        x: Tensor,
+        first_layer: int,
+        tape: Tape | None,
+        patterns: Mapping[int, Tensor] | None = None,
+    ) -> Tensor:
         positions = position_table(self.spec, x.shape[2], x)
         for l in range(first_layer, self.spec.n_layers):
-            x = self._block(l, x, positions, tape)
+            x = _note(tape, f"blocks.{l}.resid_pre", x)
+            if patterns:
+                z = attend_by(patterns[l], self._values(l, self._norm(x), tape))
+            else:
+                z = self._attention(l, self._norm(x), positions, tape)
+            x = self._after_attention(l, x, self._output(l, z, tape), tape)
         return x
 
-    def _block(self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None) -> Tensor:
-        x = _note(tape, f"blocks.{l}.resid_pre", x)
-        attn_out = self._attention(l, self._norm(x), positions, tape)
+    def _after_attention(self, l: int, x: Tensor, attn_out: Tensor, tape: Tape | None) -> Tensor:
         if not self.spec.d_mlp:
             x = x + attn_out
         elif self.spec.parallel:
-            x = x + attn_out + self._mlp(l, self._norm(x), tape)
+            x = x + attn_out + self.mlp(l, x, tape)
         else:
             x = _note(tape, f"blocks.{l}.resid_mid", x + attn_out)
-            x = x + self._mlp(l, self._norm(x), tape)
+            x = x + self.mlp(l, x, tape)
         return _note(tape, f"blocks.{l}.resid_post", x)
 
     def _norm(self, x: Tensor) -> Tensor:
@@ -238,15 +221,19 @@ class Transformer(nn.Module):
         return x
 
     def _attention(self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None) -> Tensor:
-        p, name = self._named, f"blocks.{l}.attn"
+        """Normalised x [r, b, t, d] to z [r, b, h, t, e]."""
+        name = f"blocks.{l}.attn"
         q, k, v = (
             _note(tape, f"{name}.{part}", y)
             for part, y in zip("qkv", self._project(l, x, positions), strict=True)
         )
         if _wants(tape, f"{name}.scores") or _wants(tape, f"{name}.pattern"):
-            z = attend_openly(q, k, v, name, tape)
-        else:
-            z = attend(q, k, v)
+            return attend_openly(q, k, v, name, tape)
+        return attend(q, k, v)
+
+    def _output(self, l: int, z: Tensor, tape: Tape | None) -> Tensor:
+        """z [r, b, h, t, e] to what attention adds to the residual stream, [r, b, t, d]."""
+        p, name = self._named, f"blocks.{l}.attn"
         z = _note(tape, f"{name}.z", z)
         if _wants(tape, f"{name}.head_out"):
             head_out = torch.einsum("rbhte,rhed->rbhtd", z, p[f"{name}.W_O"])
@@ -275,12 +262,24 @@ class Transformer(nn.Module):
             y = y + bias[:, None]
         widths = [heads * spec.head_width for heads in (spec.n_heads, spec.kv_heads, spec.kv_heads)]
         q, k, v = (part.unflatten(-1, (-1, spec.head_width)).transpose(2, 3) for part in y.split(widths, -1))
-        if spec.smear:
-            smeared = smear(k if spec.smear.of == "keys" else v, p[f"{name}.alpha"], spec.smear.lag)
-            k, v = (smeared, v) if spec.smear.of == "keys" else (k, smeared)
+        if spec.smear and spec.smear.of == "keys":
+            k = smear(k, p[f"{name}.alpha"], spec.smear.lag)
+        if spec.smear and spec.smear.of == "values":
+            v = smear(v, p[f"{name}.alpha"], spec.smear.lag)
         if spec.positions == "rotary":
             q, k = rotate(q, positions), rotate(k, positions)
         return q, k, v
+
+    def _values(self, l: int, x: Tensor, tape: Tape | None) -> Tensor:
+        """The v of `_project` alone."""
+        spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
+        bias = p[f"{name}.b_V"].flatten(1)[:, None] if spec.bias else None
+        weight = p[f"{name}.W_V"].transpose(1, 2).flatten(2)
+        v = affine(x, *self._folded(f"blocks.{l}.ln1", weight, bias))
+        v = v.unflatten(-1, (-1, spec.head_width)).transpose(2, 3)
+        if spec.smear and spec.smear.of == "values":
+            v = smear(v, p[f"{name}.alpha"], spec.smear.lag)
+        return _note(tape, f"{name}.v", v)
 
     def _mlp(self, l: int, x: Tensor, tape: Tape | None) -> Tensor:
         """Normalised x [r, b, t, d] to what the MLP adds to the residual stream."""
@@ -315,30 +314,6 @@ class Transformer(nn.Module):
         x = _note(tape, "ln_final", x)
         weight = p["embed.W_E"].transpose(1, 2) if self.spec.tied else p["unembed.W_U"]
         return _note(tape, "logits", linear(x, weight))
-
-
-def initial_parameters(spec: ModelSpec, seed: int) -> Tensor:
-    """The flat parameter vector [P] of one replica, on the CPU."""
-    generator = torch.Generator().manual_seed(seed)
-    parts = []
-    for name, shape in parameter_shapes(spec).items():
-        kind = name.rsplit(".", 1)[1]
-        if kind.startswith("W_"):
-            std = spec.init_std or _fan_in(name, shape, spec) ** -0.5
-            parts.append(torch.randn(shape, generator=generator) * std)
-        elif kind == "alpha":
-            parts.append(torch.full(shape, spec.smear.alpha))
-        else:
-            parts.append(torch.ones(shape) if kind == "w" else torch.zeros(shape))
-    return torch.cat([part.flatten() for part in parts])
-
-
-def _fan_in(name: str, shape: tuple[int, ...], spec: ModelSpec) -> int:
-    if name in ("embed.W_E", "pos_embed.W_pos"):
-        return spec.d_model
-    if name.endswith("attn.W_O"):
-        return shape[0] * shape[1]
-    return shape[-2]
 
 
 def _note(tape: Tape | None, site: str, x: Tensor) -> Tensor:

@@ -54,10 +54,14 @@ class Plan:
     def job(self, study: str, room: str, name: str) -> Job:
         """The job that makes one artefact. Raises HeadworksError if the config has none of that name."""
         if study not in self.config.studies:
-            raise HeadworksError(f"there is no study {study!r}; allowed: {', '.join(sorted(self.config.studies))}")
+            raise HeadworksError(
+                f"there is no study {study!r}; allowed: {', '.join(sorted(self.config.studies))}"
+            )
         known = self.names(study, room)
         if name not in known:
-            raise HeadworksError(f"config/studies/{study}.yaml has no {room} {name!r}; allowed: {', '.join(sorted(known))}")
+            raise HeadworksError(
+                f"config/studies/{study}.yaml has no {room} {name!r}; allowed: {', '.join(sorted(known))}"
+            )
         if (study, room, name) not in self._jobs:
             self._jobs[study, room, name] = self._make(study, room, name)
         return self._jobs[study, room, name]
@@ -80,7 +84,9 @@ class Plan:
         try:
             fingerprint = kinds[entry.kind].model_validate(entry.options).fingerprint()
         except HeadworksError as error:
-            raise HeadworksError(f"config/studies/{study.study}.yaml: datasets.{name}.options.{error}") from None
+            raise HeadworksError(
+                f"config/studies/{study.study}.yaml: datasets.{name}.options.{error}"
+            ) from None
         spec = {"options": entry.options} | ({"sources": fingerprint} if fingerprint else {})
         return entry.kind, f"headworks.studies.{study.study}.datasets", spec, []
 
@@ -91,15 +97,25 @@ class Plan:
 
     def _activations(self, study: StudyConfig, name: str):
         entry, run = next(
-            (entry, run) for base, entry in study.activations.items() for run in entry.runs if f"{base}-{run}" == name
+            (entry, run)
+            for base, entry in study.activations.items()
+            for run in entry.runs
+            if f"{base}-{run}" == name
         )
         spec = entry.model_dump(mode="json", exclude={"runs"})
-        return "activations", "headworks.activations", spec, [("data", study.runs[run].dataset), ("runs", run)]
+        return (
+            "activations",
+            "headworks.activations",
+            spec,
+            [("data", study.runs[run].dataset), ("runs", run)],
+        )
 
     def _tables(self, study: StudyConfig, name: str):
         entry = study.experiments[name]
         needs = [("data", dataset) for dataset in entry.datasets]
-        needs += [("data", study.runs[run].dataset) for run in entry.runs] + [("runs", run) for run in entry.runs]
+        needs += [("data", study.runs[run].dataset) for run in entry.runs] + [
+            ("runs", run) for run in entry.runs
+        ]
         needs += [("activations", f"{base}-{run}") for base in entry.activations for run in entry.runs]
         needs += [("tables", table) for table in entry.tables]
         return entry.kind, f"headworks.studies.{study.study}.experiments.{entry.kind}", entry.options, needs
@@ -112,4 +128,9 @@ class Plan:
     def _claims(self, study: StudyConfig, name: str):
         claim: ClaimSpec = study.claims[name]
         spec = {"claim": claim.model_dump(mode="json"), "scale": self.config.scale}
-        return "claim", "headworks.claims", spec, [("tables", table) for table in [claim.table, claim.control_table]]
+        return (
+            "claim",
+            "headworks.claims",
+            spec,
+            [("tables", table) for table in [claim.table, claim.control_table]],
+        )

@@ -20,7 +20,9 @@ class Progress:
         self.label, self.total, self.tokens_per_step, self.start = label, total, tokens_per_step, start
         self.stream = stream or sys.stderr
         self.began = self.spoke = time.monotonic()
-        self.bar = tqdm(total=total, initial=start, desc=label, file=self.stream) if self.stream.isatty() else None
+        self.bar = (
+            tqdm(total=total, initial=start, desc=label, file=self.stream) if self.stream.isatty() else None
+        )
 
     def update(self, done: int, note: str = "") -> None:
         """Say that `done` of the steps are done; `note` is shown beside it."""

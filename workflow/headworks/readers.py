@@ -79,6 +79,11 @@ class RunReader:
     def __len__(self) -> int:
         return len(self.steps)
 
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of one replica."""
+        return sum(int(np.prod(item.shape[2:])) for item in self.file["snapshots"].values())
+
     def parameter(self, name: str, snapshot: int) -> np.ndarray:
         """One parameter of one snapshot, [replica, ...]."""
         return self.file["snapshots"][name][snapshot]
@@ -134,8 +139,12 @@ class Inputs:
 def reading(job: Job) -> Iterator[Inputs]:
     """Open and check everything a job reads."""
     with ExitStack() as stack:
+
         def open_room(room: str) -> dict[str, h5py.File]:
-            return {name: stack.enter_context(opening(item.path, item)) for name, item in job.inputs_of(room).items()}
+            return {
+                name: stack.enter_context(opening(item.path, item))
+                for name, item in job.inputs_of(room).items()
+            }
 
         datasets = {name: DatasetReader(file) for name, file in open_room("data").items()}
         runs = {name: RunReader(file, name) for name, file in open_room("runs").items()}

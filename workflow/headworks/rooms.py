@@ -31,7 +31,9 @@ def data(job: Job, out: Path) -> None:
             }
         )
         axes = ("sequence", "position")
-        store.put(file, "train", dataset.train, axes if dataset.layout == "sequences" else ("token",), "token id")
+        store.put(
+            file, "train", dataset.train, axes if dataset.layout == "sequences" else ("token",), "token id"
+        )
         store.put(file, "evaluation", dataset.evaluation, axes, "token id")
         store.put(file, "vocabulary", np.array(dataset.vocabulary), ("token",))
         for name, array in dataset.arrays.items():
@@ -51,7 +53,7 @@ def run(job: Job, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(f".{out.stem}.{job.key}.state")
     with reading(job) as inputs, claim_device() as device:
-        (dataset_name, dataset), = inputs.datasets.items()
+        ((dataset_name, dataset),) = inputs.datasets.items()
         model = dataset.complete(ModelSpec.model_validate(job.spec["model"]))
         tokens_per_step = spec.batch * dataset.n_context
         progress = Progress(job.name, spec.steps, tokens_per_step * len(seeds))
@@ -66,15 +68,24 @@ def run(job: Job, out: Path) -> None:
         )
     progress.close()
     with store.writing(out, job) as file:
-        file.attrs.update({"model": canonical(model.model_dump(mode="json")), "dataset": dataset_name} | trained.manifest)
+        file.attrs.update(
+            {"model": canonical(model.model_dump(mode="json")), "dataset": dataset_name} | trained.manifest
+        )
         store.put(file, "seeds", np.array(seeds), ("replica",))
         store.put(file, "steps", np.array(trained.steps), ("snapshot",), "updates")
-        store.put(file, "tokens", np.array(trained.steps) * tokens_per_step, ("snapshot",), "tokens per replica")
+        store.put(
+            file, "tokens", np.array(trained.steps) * tokens_per_step, ("snapshot",), "tokens per replica"
+        )
         store.put(file, "diverged", trained.diverged, ("replica",), "update, -1 if never")
         store.put(file, "trace/loss", trained.loss, ("step", "replica"), "nats per token")
         store.put(file, "trace/grad_norm", trained.grad_norm, ("step", "replica"))
         for name, array in split(model, np.stack(trained.snapshots)).items():
-            store.put(file, f"snapshots/{name}", array, ("snapshot", "replica", *(f"{name}:{i}" for i in range(array.ndim - 2))))
+            store.put(
+                file,
+                f"snapshots/{name}",
+                array,
+                ("snapshot", "replica", *(f"{name}:{i}" for i in range(array.ndim - 2))),
+            )
     for leftover in out.parent.glob(f".{out.stem}.*.state*"):
         leftover.unlink()
 
@@ -89,12 +100,14 @@ def activations(job: Job, out: Path) -> None:
     from headworks.readers import reading
 
     with reading(job) as inputs, claim_device() as device:
-        (name, run_reader), = inputs.runs.items()
+        ((name, run_reader),) = inputs.runs.items()
         dataset = inputs.run_datasets[name]
         chosen = range(len(run_reader)) if job.spec["snapshots"] == "all" else [len(run_reader) - 1]
         with store.writing(out, job) as file, torch.inference_mode():
             file.attrs.update({"run": name, "n_layers": run_reader.model_spec.n_layers})
-            store.put(file, "snapshots", np.array(list(chosen)), ("snapshot",), "index into the run's snapshots")
+            store.put(
+                file, "snapshots", np.array(list(chosen)), ("snapshot",), "index into the run's snapshots"
+            )
             tokens = {probe: probe_tokens(spec, dataset) for probe, spec in job.spec["probes"].items()}
             for probe, array in tokens.items():
                 store.put(file, f"{probe}/tokens", array, ("sequence", "position"), "token id")
@@ -146,11 +159,21 @@ def claims(job: Job, out: Path) -> None:
     provenance = {
         "key": job.key,
         "code": job.code,
-        "tables": {name: {"key": item.key, "sha256": file_digest(item.path)} for name, item in job.inputs_of("tables").items()},
+        "tables": {
+            name: {"key": item.key, "sha256": file_digest(item.path)}
+            for name, item in job.inputs_of("tables").items()
+        },
         "versions": store.versions(),
     }
     result = evaluate(job.study, job.name, claim, frames, scale=job.spec["scale"], provenance=provenance)
     store.write_text(out, dump(result))
 
 
-ROOMS = {"data": data, "runs": run, "activations": activations, "tables": tables, "figures": figures, "claims": claims}
+ROOMS = {
+    "data": data,
+    "runs": run,
+    "activations": activations,
+    "tables": tables,
+    "figures": figures,
+    "claims": claims,
+}

@@ -28,7 +28,9 @@ class DatasetOptions(Spec):
 class SmearSpec(Spec):
     """Smeared keys: k'_j = s_h k_j + (1 - s_h) k_{j-lag}, s_h = sigmoid(alpha_h) (Olsson 2022, Argument 2)."""
 
-    of: Literal["keys", "values"] = Field("keys", description="Which vectors are mixed with an earlier position's.")
+    of: Literal["keys", "values"] = Field(
+        "keys", description="Which vectors are mixed with an earlier position's."
+    )
     lag: PositiveInt = Field(1, description="How many positions earlier the mixed-in vector lies.")
     alpha: float = Field(0.0, description="Initial alpha of every head; sigmoid(0) = 0.5.")
     frozen: bool = Field(False, description="Keep alpha at its initial value (a control).")
@@ -40,35 +42,63 @@ class ModelSpec(Spec):
     n_layers: PositiveInt = Field(description="Number of blocks.")
     n_heads: PositiveInt = Field(description="Attention heads in each block.")
     d_model: PositiveInt = Field(description="Width of the residual stream.")
-    d_head: PositiveInt | None = Field(None, description="Width of one head; d_model / n_heads when left out.")
-    n_kv_heads: PositiveInt | None = Field(None, description="Key-value heads (grouped-query attention); n_heads when left out.")
-    d_mlp: PositiveInt | None = Field(None, description="Hidden width of the MLP; attention-only when left out.")
-    activation: Literal["gelu", "gelu_tanh", "relu", "swiglu"] = Field("gelu", description="Non-linearity of the MLP.")
-    norm: Literal["layernorm", "rmsnorm", "none"] = Field("layernorm", description="Normalisation before each sub-layer and before the unembedding.")
+    d_head: PositiveInt | None = Field(
+        None, description="Width of one head; d_model / n_heads when left out."
+    )
+    n_kv_heads: PositiveInt | None = Field(
+        None, description="Key-value heads (grouped-query attention); n_heads when left out."
+    )
+    d_mlp: PositiveInt | None = Field(
+        None, description="Hidden width of the MLP; attention-only when left out."
+    )
+    activation: Literal["gelu", "gelu_tanh", "relu", "swiglu"] = Field(
+        "gelu", description="Non-linearity of the MLP."
+    )
+    norm: Literal["layernorm", "rmsnorm", "none"] = Field(
+        "layernorm", description="Normalisation before each sub-layer and before the unembedding."
+    )
     norm_eps: PositiveFloat = Field(1e-5, description="Added to the variance.")
     positions: Literal["learned", "rotary", "sinusoidal_qk", "none"] = Field(
-        "sinusoidal_qk", description="Learned: added to the embedding. sinusoidal_qk: added to the inputs of queries and keys in each layer, never to the residual stream."
+        "sinusoidal_qk",
+        description="Learned: added to the embedding. sinusoidal_qk: added to the inputs of queries and keys in each layer, never to the residual stream.",
     )
     rotary_base: PositiveFloat = Field(10000.0, description="Base of the rotary frequencies.")
-    rotary_dim: PositiveInt | None = Field(None, description="Rotated dimensions of each head; all when left out.")
+    rotary_dim: PositiveInt | None = Field(
+        None, description="Rotated dimensions of each head; all when left out."
+    )
     bias: bool = Field(False, description="Biases in attention and MLP.")
-    parallel: bool = Field(False, description="Attention and MLP read the same residual stream (GPT-NeoX) instead of one after the other.")
+    parallel: bool = Field(
+        False,
+        description="Attention and MLP read the same residual stream (GPT-NeoX) instead of one after the other.",
+    )
     tied: bool = Field(False, description="Unembed with the transposed embedding.")
     smear: SmearSpec | None = Field(None, description="Smeared keys or values; none when left out.")
-    init_std: PositiveFloat | None = Field(None, description="Standard deviation of initial weights; 1/sqrt(fan_in) when left out.")
-    d_vocab: PositiveInt | None = Field(None, description="Input tokens; the dataset's vocabulary when left out.")
-    d_input: PositiveInt | None = Field(None, description="Width of input vectors, for datasets of vectors in place of tokens.")
+    init_std: PositiveFloat | None = Field(
+        None, description="Standard deviation of initial weights; 1/sqrt(fan_in) when left out."
+    )
+    d_vocab: PositiveInt | None = Field(
+        None, description="Input tokens; the dataset's vocabulary when left out."
+    )
+    d_input: PositiveInt | None = Field(
+        None, description="Width of input vectors, for datasets of vectors in place of tokens."
+    )
     d_out: PositiveInt | None = Field(None, description="Output logits; d_vocab when left out.")
-    n_context: PositiveInt | None = Field(None, description="Longest input; the dataset's length when left out.")
+    n_context: PositiveInt | None = Field(
+        None, description="Longest input; the dataset's length when left out."
+    )
 
     @model_validator(mode="after")
     def _consistent(self):
         if self.d_head is None and self.d_model % self.n_heads:
-            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}; give d_head")
+            raise ValueError(
+                f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}; give d_head"
+            )
         if self.n_kv_heads and self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}")
         if self.positions == "rotary" and (self.rotary_dim or self.head_width) % 2:
-            raise ValueError(f"rotary positions need an even number of rotated dimensions, found {self.rotary_dim or self.head_width}")
+            raise ValueError(
+                f"rotary positions need an even number of rotated dimensions, found {self.rotary_dim or self.head_width}"
+            )
         if self.rotary_dim and self.rotary_dim > self.head_width:
             raise ValueError(f"rotary_dim {self.rotary_dim} exceeds the head's width {self.head_width}")
         if self.tied and self.d_input:
@@ -88,7 +118,9 @@ class SnapshotSpec(Spec):
     """When parameters are kept: step 0, every `every` steps, every `dense_every` within `dense`, and the last step."""
 
     every: PositiveInt = Field(description="Steps between snapshots.")
-    dense: tuple[int, int] | None = Field(None, description="First and last step of the stretch with denser snapshots.")
+    dense: tuple[int, int] | None = Field(
+        None, description="First and last step of the stretch with denser snapshots."
+    )
     dense_every: PositiveInt | None = Field(None, description="Steps between snapshots within `dense`.")
 
     def steps(self, last: int) -> list[int]:
@@ -107,12 +139,20 @@ class TrainSpec(Spec):
     batch: PositiveInt = Field(description="Sequences per update and replica.")
     lr: PositiveFloat = Field(description="Peak learning rate.")
     optimizer: Literal["adam", "adamw"] = Field("adamw", description="AdamW decays matrices only, decoupled.")
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field((0.9, 0.98), description="Adam's averaging constants.")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.98), description="Adam's averaging constants."
+    )
     eps: PositiveFloat = Field(1e-8, description="Adam's epsilon.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="Decoupled weight decay (adamw only).")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="Decoupled weight decay (adamw only)."
+    )
     warmup: Annotated[int, Field(ge=0)] = Field(100, description="Steps of linear warm-up.")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="Learning rate after the warm-up; cosine ends at a tenth.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="Learning rate after the warm-up; cosine ends at a tenth."
+    )
     clip: PositiveFloat | None = Field(1.0, description="Largest gradient norm, per replica.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast, on CUDA only.")
-    compile: Literal["auto", "never"] = Field("never", description="auto: torch.compile where a C++ compiler is found.")
+    compile: Literal["auto", "never"] = Field(
+        "never", description="auto: torch.compile where a C++ compiler is found."
+    )
     snapshots: SnapshotSpec = Field(description="When parameters are kept.")

@@ -11,7 +11,6 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def identity(job: Job) -> dict[str, str]:
         "key": job.key,
         "code": job.code,
         "spec": canonical(job.spec),
-        "inputs": canonical([asdict(item) for item in job.inputs]),
+        "inputs": canonical({item.path: item.key for item in job.inputs}),
     }
 
 

@@ -57,7 +57,9 @@ def split(spec: ModelSpec, flat: np.ndarray) -> dict[str, np.ndarray]:
 
 def join(spec: ModelSpec, parts: Mapping[str, np.ndarray]) -> np.ndarray:
     """The inverse of `split` for parts with one leading axis: [replica, parameter]."""
-    return np.concatenate([np.asarray(parts[name]).reshape(len(parts[name]), -1) for name in parameter_shapes(spec)], axis=1)
+    return np.concatenate(
+        [np.asarray(parts[name]).reshape(len(parts[name]), -1) for name in parameter_shapes(spec)], axis=1
+    )
 
 
 def learning_rate(spec: TrainSpec, step: int) -> float:
@@ -113,18 +115,30 @@ def clip(grad: torch.Tensor, limit: float | None) -> torch.Tensor:
 def decayed(spec: ModelSpec, device: torch.device) -> torch.Tensor:
     """1 for the entries of weight matrices, 0 for norms, biases and smear scalars: [parameter]."""
     return torch.cat(
-        [torch.full((math.prod(shape),), float(".W_" in name), device=device) for name, shape in parameter_shapes(spec).items()]
+        [
+            torch.full((math.prod(shape),), float(".W_" in name), device=device)
+            for name, shape in parameter_shapes(spec).items()
+        ]
     )
 
 
 class Ensemble:
     """Replicas of one model being trained: parameters, gradients, optimiser, and what has happened so far."""
 
-    def __init__(self, model: ModelSpec, spec: TrainSpec, seeds: tuple[int, ...], device: torch.device, rates: tuple[float, ...] | None = None):
+    def __init__(
+        self,
+        model: ModelSpec,
+        spec: TrainSpec,
+        seeds: tuple[int, ...],
+        device: torch.device,
+        rates: tuple[float, ...] | None = None,
+    ):
         self.model, self.spec, self.seeds, self.device = model, spec, seeds, device
         self.flat = Transformer.create(model, seeds, device).flat
         self.grad = torch.zeros_like(self.flat)
-        self.optimizer = Adam(spec, self.flat, decayed(model, device), torch.tensor(rates or [1.0] * len(seeds), device=device))
+        self.optimizer = Adam(
+            spec, self.flat, decayed(model, device), torch.tensor(rates or [1.0] * len(seeds), device=device)
+        )
         self.at_once = self._at_once()
         self.parts = [
             Transformer(model, self.flat[i : i + self.at_once], self.grad[i : i + self.at_once])
@@ -133,7 +147,12 @@ class Ensemble:
         self.compiled = spec.compile == "auto" and compiler_found()
         self.losses = torch.compile(self._losses, dynamic=False) if self.compiled else self._losses
         self.done = 0
-        self.trained = Trained([], [], *(np.full((spec.steps, len(seeds)), np.nan, np.float32) for _ in range(2)), np.full(len(seeds), -1))
+        self.trained = Trained(
+            [],
+            [],
+            *(np.full((spec.steps, len(seeds)), np.nan, np.float32) for _ in range(2)),
+            np.full(len(seeds), -1),
+        )
 
     def _at_once(self) -> int:
         if self.device.type != "cpu":
@@ -165,7 +184,10 @@ class Ensemble:
         lost = ~np.isfinite(loss)
         new = lost & (self.trained.diverged < 0)
         for replica in np.flatnonzero(new):
-            print(f"seed {self.seeds[replica]}: the loss is {loss[replica]} at step {self.done}; this replica is marked as diverged", flush=True)
+            print(
+                f"seed {self.seeds[replica]}: the loss is {loss[replica]} at step {self.done}; this replica is marked as diverged",
+                flush=True,
+            )
         self.trained.diverged[new] = self.done
         if lost.any():
             self.flat[torch.from_numpy(lost).to(self.device)] = math.nan
@@ -177,7 +199,12 @@ class Ensemble:
     def save(self, path: Path) -> None:
         """Everything needed to go on, written beside and renamed."""
         beside = path.with_name(path.name + ".part")
-        state = {"flat": self.flat, "optimizer": self.optimizer.state(), "done": self.done, "trained": vars(self.trained)}
+        state = {
+            "flat": self.flat,
+            "optimizer": self.optimizer.state(),
+            "done": self.done,
+            "trained": vars(self.trained),
+        }
         torch.save(state, beside)
         os.replace(beside, path)
 
@@ -213,10 +240,15 @@ def train(
     Raises HeadworksError if memory runs out, naming the keys to lower.
     """
     if spec.precision == "bf16" and device.type != "cuda":
-        raise HeadworksError("train.precision: 'bf16' needs CUDA, but this run is on the CPU; allowed here: float32")
+        raise HeadworksError(
+            "train.precision: 'bf16' needs CUDA, but this run is on the CPU; allowed here: float32"
+        )
     ensemble = Ensemble(model, spec, batches.seeds, device)
     if spec.compile == "auto" and not ensemble.compiled:
-        print("train.compile: no C++ compiler found; going on without torch.compile, about a sixth slower", flush=True)
+        print(
+            "train.compile: no C++ compiler found; going on without torch.compile, about a sixth slower",
+            flush=True,
+        )
     if state and state.exists():
         ensemble.load(state)
         print(f"continuing from step {ensemble.done} of {spec.steps}", flush=True)

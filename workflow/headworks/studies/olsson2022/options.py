@@ -16,14 +16,22 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Curves(Spec):
     """Training curves of every replica, from cached activations."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
-    width: int = Field(2, ge=0, description="Neighbours averaged on either side of the two indices of the in-context-learning score.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
+    width: int = Field(
+        2,
+        ge=0,
+        description="Neighbours averaged on either side of the two indices of the in-context-learning score.",
+    )
 
 
 class Heads(Spec):
     """Scores of every head at chosen snapshots."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     snapshots: PositiveInt = Field(2, description="Snapshots, evenly spaced, first and last included.")
     examples: PositiveInt = Field(10, description="Sequences of the copying probe.")
     copying_tokens: PositiveInt = Field(25, description="Random tokens in each of them.")
@@ -33,9 +41,18 @@ class Heads(Spec):
 class Phases(Spec):
     """The phase change of every replica, read from tables of curves."""
 
-    floor: PositiveFloat = Field(0.1, description="Change of the in-context-learning score, in nats, below which there is no window.")
-    score_floor: PositiveFloat = Field(0.05, description="Change of a head score below which it never happened.")
+    floor: PositiveFloat = Field(
+        0.1, description="Change of the in-context-learning score, in nats, below which there is no window."
+    )
+    score_floor: PositiveFloat = Field(
+        0.05, description="Change of a head score below which it never happened."
+    )
     onset: PositiveFloat = Field(0.1, description="In-context learning in nats that counts as its onset.")
+
+    span: PositiveInt = Field(3, description="Snapshots on either side between which the bump is measured.")
+    reference: Name | None = Field(
+        None, description="Run in whose window the bump is measured for replicas without one."
+    )
 
 
 class Positions(Spec):
@@ -64,30 +81,41 @@ class Fingerprint(Spec):
 class Ablation(Spec):
     """Zero-ablation of every head, one at a time, full and pattern-preserving."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     phases: Name = Field(description="The table of phase changes, for the before-and-after projection.")
     snapshots: PositiveInt = Field(1, description="Snapshots, evenly spaced, the last included.")
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
     width: int = Field(2, ge=0, description="As in curves.")
-    induction: PositiveFloat = Field(4.0, description="A head with a prefix-matching score of this many times chance counts as an induction head.")
-    previous: Share = Field(0.3, description="A head with at least this previous-token score counts as a previous-token head.")
+    induction: PositiveFloat = Field(
+        4.0,
+        description="A head with a prefix-matching score of this many times chance counts as an induction head.",
+    )
+    previous: Share = Field(
+        0.3, description="A head with at least this previous-token score counts as a previous-token head."
+    )
 
 
 class Joint(Spec):
     """Ablation of all induction heads together, and of random sets of the same size from the same layers."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
     width: int = Field(2, ge=0, description="As in curves.")
     induction: PositiveFloat = Field(4.0, description="As in ablation.")
-    draws: PositiveInt = Field(8, description="Random sets.")
+    draws: PositiveInt = Field(4, description="Random sets.")
     seed: int = Field(0, ge=0, description="Seed of the random sets.")
 
 
 class Rescue(Spec):
     """Ablation of one head, then only its cached pattern or only its cached value restored."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
     width: int = Field(2, ge=0, description="As in curves.")
 
@@ -95,7 +123,9 @@ class Rescue(Spec):
 class Mechanism(Spec):
     """Patterns replaced by what the theory says they should be: an exact shift, exact matches."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
     width: int = Field(2, ge=0, description="As in curves.")
 
@@ -103,7 +133,9 @@ class Mechanism(Spec):
 class Composition(Spec):
     """K-, Q- and V-composition of every pair of heads with the random baseline."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probes 'corpus' and 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'corpus', 'patterns' and 'repeated'."
+    )
     samples: PositiveInt = Field(256, description="Random pairs of the baseline.")
     seed: int = Field(0, ge=0, description="Seed of the baseline.")
 

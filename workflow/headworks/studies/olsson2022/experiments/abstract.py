@@ -34,7 +34,9 @@ def table(options, inputs) -> pd.DataFrame:
             scores = category_attention(model, dataset, options)
             scores["prefix"] = head_scores(cached, row, "prefix")
             scores["prefix_over_chance"] = scores["prefix"] / chance
-            scores["copying"] = weight_scores(model, copying_probe(dataset, 10, 25, options.seed), previous)["copying"]
+            scores["copying"] = weight_scores(model, copying_probe(dataset, 10, 25, options.seed), previous)[
+                "copying"
+            ]
             frames.append(tidy(scores, run.seeds).assign(run=name, snapshot=snapshot))
     return pd.concat(frames, ignore_index=True)
 
@@ -57,10 +59,16 @@ def category_attention(model, dataset, options) -> dict[str, np.ndarray]:
         counted = same.any(-1)
         counts += int(counted.sum())
         found = {
-            "label_loss": (loss.gather(2, colons[part].expand(len(loss), -1, -1)) * counted).sum((1, 2))[None, :, None].expand(spec.n_layers, -1, spec.n_heads),
-            "chance": (_share(earlier.float().expand_as(same), same) * counted).sum().expand(spec.n_layers, model.n_replicas, spec.n_heads),
+            "label_loss": (loss.gather(2, colons[part].expand(len(loss), -1, -1)) * counted)
+            .sum((1, 2))[None, :, None]
+            .expand(spec.n_layers, -1, spec.n_heads),
+            "chance": (_share(earlier.float().expand_as(same), same) * counted)
+            .sum()
+            .expand(spec.n_layers, model.n_replicas, spec.n_heads),
         }
-        attention = torch.stack([_by_line(tape[f"blocks.{l}.attn.pattern"], colons[part]) for l in range(spec.n_layers)])
+        attention = torch.stack(
+            [_by_line(tape[f"blocks.{l}.attn.pattern"], colons[part]) for l in range(spec.n_layers)]
+        )
         found["same_category"] = (_share(attention, same) * counted).sum((-2, -1))
         found["shuffled"] = (_share(attention, shuffled) * counted).sum((-2, -1))
         for key, value in found.items():

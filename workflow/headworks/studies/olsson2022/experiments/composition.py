@@ -26,8 +26,29 @@ def table(options, inputs) -> pd.DataFrame:
                 for kind, score in scores.items():
                     for (replica, head, other), value in _entries(score):
                         about = (name, run.seeds[replica], snapshot, kind, later, head, earlier, other)
-                        rows.append((*about, value, (value - mean) / deviation, prefix[later, replica, head], previous[earlier, replica, other]))
-    columns = ["run", "seed", "snapshot", "kind", "layer", "head", "earlier_layer", "earlier_head", "score", "z", "prefix", "previous"]
+                        rows.append(
+                            (
+                                *about,
+                                value,
+                                (value - mean) / deviation,
+                                prefix[later, replica, head],
+                                previous[earlier, replica, other],
+                            )
+                        )
+    columns = [
+        "run",
+        "seed",
+        "snapshot",
+        "kind",
+        "layer",
+        "head",
+        "earlier_layer",
+        "earlier_head",
+        "score",
+        "z",
+        "prefix",
+        "previous",
+    ]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.assign(pair=_best_pair(frame))
 
@@ -48,11 +69,16 @@ def pair_scores(model) -> dict[tuple[int, int], dict[str, torch.Tensor]]:
 
 
 def _entries(score: torch.Tensor):
-    return (((r, h, p), score[r, h, p].item()) for r, h, p in torch.cartesian_prod(*(torch.arange(n) for n in score.shape)).tolist())
+    return (
+        ((r, h, p), score[r, h, p].item())
+        for r, h, p in torch.cartesian_prod(*(torch.arange(n) for n in score.shape)).tolist()
+    )
 
 
 def _best_pair(frame: pd.DataFrame) -> pd.Series:
     group = frame.groupby(["run", "seed", "snapshot", "kind"])
     best_prefix = frame["prefix"] == group["prefix"].transform("max")
     among = frame["previous"].where(best_prefix)
-    return (among == among.groupby([frame[key] for key in ("run", "seed", "snapshot", "kind")]).transform("max")).astype(int)
+    return (
+        among == among.groupby([frame[key] for key in ("run", "seed", "snapshot", "kind")]).transform("max")
+    ).astype(int)

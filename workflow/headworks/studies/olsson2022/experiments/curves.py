@@ -12,9 +12,9 @@ from headworks.measures.losses import copy_gain, in_context_score
 
 
 def table(options, inputs) -> pd.DataFrame:
-    """Columns: run, layers, seed, step, tokens, loss, icl, prefix, previous, copy_gain, chance.
+    """Columns: run, layers, parameters, alpha, seed, step, tokens, loss, icl, prefix, previous, copy_gain, chance.
 
-    loss and icl in nats per token; prefix and previous are the best head's scores, in [0, 1]; copy_gain in nats.
+    parameters of one replica; alpha, the initial one of smeared runs, else NaN; loss and icl in nats per token; prefix and previous are the best head's scores, in [0, 1]; copy_gain in nats.
     """
     frames = []
     for name, run in inputs.runs.items():
@@ -26,6 +26,8 @@ def table(options, inputs) -> pd.DataFrame:
                     {
                         "run": name,
                         "layers": run.model_spec.n_layers,
+                        "parameters": run.n_parameters,
+                        "alpha": run.model_spec.smear.alpha if run.model_spec.smear else np.nan,
                         "seed": run.seeds,
                         "step": run.steps[snapshot],
                         "tokens": run.tokens[snapshot],
@@ -39,7 +41,7 @@ def table(options, inputs) -> pd.DataFrame:
 def snapshot_measures(cached, row: int, width: int) -> dict[str, np.ndarray]:
     """The measures of one cached snapshot, each [replica]."""
     loss = torch.from_numpy(cached.get("corpus", "loss", row))
-    repeated = torch.from_numpy(cached.get("repeated", "loss", row))
+    repeated = torch.from_numpy(cached.get("repeated", "loss", row))[..., :-1]
     probe = cached.probe("repeated")
     timing = (probe["period"], probe["repeats"], 1)
     return {
@@ -54,9 +56,11 @@ def snapshot_measures(cached, row: int, width: int) -> dict[str, np.ndarray]:
 
 def head_scores(cached, row: int, kind: str) -> np.ndarray:
     """Prefix-matching or previous-token score of every head at one cached snapshot, [layer, replica, head]."""
-    probe = {"prefix": "repeated", "previous": "corpus"}[kind]
+    probe = {"prefix": "repeated", "previous": "patterns"}[kind]
     found = [cached.get(probe, f"blocks.{l}.attn.pattern", row) for l in range(cached.n_layers)]
     if kind == "previous":
         return np.stack(found)
     spec = cached.probe(probe)
-    return np.stack([prefix_matching(torch.from_numpy(x), spec["period"], spec["repeats"], 1).numpy() for x in found])
+    return np.stack(
+        [prefix_matching(torch.from_numpy(x), spec["period"], spec["repeats"], 1).numpy() for x in found]
+    )

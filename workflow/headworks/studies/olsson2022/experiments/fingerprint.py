@@ -18,7 +18,9 @@ def table(options, inputs) -> pd.DataFrame:
     for name, run in inputs.runs.items():
         cached = inputs.activations[options.activations][name]
         classes = token_classes(torch.from_numpy(cached.tokens("corpus")))
-        shuffled = classes.flatten()[torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(0))].view(classes.shape)
+        shuffled = classes.flatten()[
+            torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(0))
+        ].view(classes.shape)
         for replica, seed in enumerate(run.seeds):
             window = bounds(phases, name, seed, options.reference, run.tokens)
             if window is None or run.diverged[replica] >= 0:

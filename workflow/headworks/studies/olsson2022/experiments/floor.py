@@ -11,5 +11,9 @@ def table(options, inputs) -> pd.DataFrame:
     for name, dataset in inputs.datasets.items():
         for reference, array in REFERENCES.items():
             loss = dataset[array].mean(axis=0)
-            frames.append(pd.DataFrame({"dataset": name, "reference": reference, "index": range(1, len(loss) + 1), "loss": loss}))
+            frames.append(
+                pd.DataFrame(
+                    {"dataset": name, "reference": reference, "index": range(1, len(loss) + 1), "loss": loss}
+                )
+            )
     return pd.concat(frames, ignore_index=True)

@@ -32,20 +32,31 @@ def table(options, inputs) -> pd.DataFrame:
             scores = weight_scores(model, tokens, head_scores(cached, row, "previous"))
             scores["prefix"] = head_scores(cached, row, "prefix")
             scores["previous"] = head_scores(cached, row, "previous")
-            frames.append(tidy(scores, run.seeds).assign(run=name, step=run.steps[cached.snapshots[row]], tokens=run.tokens[cached.snapshots[row]]))
+            frames.append(
+                tidy(scores, run.seeds).assign(
+                    run=name, step=run.steps[cached.snapshots[row]], tokens=run.tokens[cached.snapshots[row]]
+                )
+            )
     probe = cached.probe("repeated")
     frame = pd.concat(frames, ignore_index=True)
-    frame["prefix_over_chance"] = frame["prefix"] / prefix_matching_chance(probe["period"], probe["repeats"], 1)
+    frame["prefix_over_chance"] = frame["prefix"] / prefix_matching_chance(
+        probe["period"], probe["repeats"], 1
+    )
     frame["qk_trace_rank"] = frame.groupby(["run", "seed", "step"])["qk_trace"].rank(ascending=False)
     first = ["run", "seed", "step", "tokens", "layer", "head"]
-    return frame[first + [column for column in frame if column not in first]].sort_values(first, kind="stable")
+    return frame[first + [column for column in frame if column not in first]].sort_values(
+        first, kind="stable"
+    )
 
 
 def tidy(scores: dict[str, np.ndarray], seeds: list[int]) -> pd.DataFrame:
     """Scores [layer, replica, head] as rows."""
     layers, replicas, heads = next(iter(scores.values())).shape
     layer, replica, head = (axis.ravel() for axis in np.indices((layers, replicas, heads)))
-    return pd.DataFrame({"seed": np.array(seeds)[replica], "layer": layer, "head": head} | {k: v.ravel() for k, v in scores.items()})
+    return pd.DataFrame(
+        {"seed": np.array(seeds)[replica], "layer": layer, "head": head}
+        | {k: v.ravel() for k, v in scores.items()}
+    )
 
 
 def copying_probe(dataset, examples: int, length: int, seed: int) -> torch.Tensor:
@@ -79,15 +90,19 @@ def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str
     layers = range(model.spec.n_layers)
     weights = [folded(model, l) for l in layers]
     W_E, W_U = _ends(model)
-    tape = Tape(record=[f"blocks.{l}.{site}" for l in layers for site in ("attn.pattern", "resid_pre")], detach=True)
+    tape = Tape(
+        record=[f"blocks.{l}.{site}" for l in layers for site in ("attn.pattern", "resid_pre")], detach=True
+    )
     model(tokens, tape)
-    found: dict[str, list] = {key: [] for key in ("copying", "ov_copying", "qk_trace", "k_composition", "smear")}
+    found: dict[str, list] = {
+        key: [] for key in ("copying", "ov_copying", "qk_trace", "k_composition", "smear")
+    }
     for l in layers:
         W_V, W_O = weights[l]["W_V"], weights[l]["W_O"]
         # folding took the norm's weight and centring into W_V; what is left of the norm is the scale
         resid = tape[f"blocks.{l}.resid_pre"]
         normed = resid / resid.var(-1, correction=0, keepdim=True).add(model.spec.norm_eps).sqrt()
-        scores = copying(tape[f"blocks.{l}.attn.pattern"], normed, tokens, W_V[:, None], W_O[:, None], W_U[:, None])
+        scores = copying(tape[f"blocks.{l}.attn.pattern"], normed, tokens, W_V, W_O, W_U)
         trace, composed = _earlier(weights[:l], weights[l], torch.from_numpy(previous), W_E)
         alpha = model.named().get(f"blocks.{l}.attn.alpha")
         found["copying"].append(scores.nanmean(dim=1))
@@ -106,7 +121,9 @@ def _ends(model) -> tuple[torch.Tensor, torch.Tensor]:
     return named["embed.W_E"], unembed if norm is None else fold_norm(unembed, norm)
 
 
-def _earlier(earlier: list[dict], here: dict, previous: torch.Tensor, W_E: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _earlier(
+    earlier: list[dict], here: dict, previous: torch.Tensor, W_E: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """QK trace through all earlier heads, and K-composition with the best earlier previous-token head: [r, h] each."""
     if not earlier:
         nothing = torch.full(here["W_Q"].shape[:2], torch.nan)

@@ -19,7 +19,10 @@ def table(options, inputs) -> pd.DataFrame:
     frames = []
     for seed in seeds:
         runs = {name: run for name, run in inputs.runs.items() if run.diverged[run.seeds.index(seed)] < 0}
-        losses = [_per_token(inputs.activations[options.activations][name], run.seeds.index(seed)) for name, run in runs.items()]
+        losses = [
+            _per_token(inputs.activations[options.activations][name], run.seeds.index(seed))
+            for name, run in runs.items()
+        ]
         found, shares = per_token_pca(losses)
         for (name, run), path in zip(runs.items(), found, strict=True):
             window = bounds(phases, name, seed, options.reference, run.tokens)

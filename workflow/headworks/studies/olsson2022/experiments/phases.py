@@ -16,27 +16,43 @@ FINAL = 5
 
 
 def table(options, inputs) -> pd.DataFrame:
-    """Columns: run, layers, seed; window start, end, midpoint in tokens; inside, elapsed, sharpness (shares);
-    icl_start, icl_before, icl_after, icl_gain, icl_ratio; prefix_start, prefix_end, previous_end; times at which the
-    previous-token, prefix-matching and in-context scores reach half of their final change (tokens); lags between
-    them; bump (nats)."""
+    """Columns: run, seed, layers, parameters, alpha (initial, of smeared runs); window (0 or 1), its start, end and
+    midpoint in tokens, inside, elapsed, sharpness (shares); icl_start, icl_before, icl_after, icl_end, icl_gain in
+    nats; prefix_start, prefix_end, prefix_over_chance, previous_end; icl_onset and the times at which the previous-
+    token, prefix-matching and in-context scores reach half of their final change (tokens); prefix_lag_widths and
+    loss_lag_widths, lags behind the window's midpoint in window widths; bump (nats, in the window of the same seed of
+    `reference` where a replica has none)."""
     curves = pd.concat([inputs.tables[name] for name in inputs.tables], ignore_index=True)
-    rows = [describe(group.sort_values("step"), options) | {"run": run, "seed": seed} for (run, seed), group in curves.groupby(["run", "seed"], sort=False)]
-    frame = pd.DataFrame(rows)
-    first = ["run", "seed", "layers"]
-    return frame[first + [column for column in frame if column not in first]]
+    windows = {key: found_window(group, options) for key, group in curves.groupby(["run", "seed"])}
+    rows = []
+    for (run, seed), group in curves.groupby(["run", "seed"], sort=False):
+        own = windows[run, seed]
+        about = {"run": run, "seed": seed, "layers": int(group["layers"].iloc[0])}
+        about |= {"parameters": int(group["parameters"].iloc[0]), "alpha": float(group["alpha"].iloc[0])}
+        rows.append(about | describe(group, own, own or windows.get((options.reference, seed)), options))
+    return pd.DataFrame(rows)
 
 
-def describe(curve: pd.DataFrame, options) -> dict[str, float]:
-    """The phase change of one replica's curve, rows ascending in `step`."""
+def found_window(curve: pd.DataFrame, options):
+    """The window of one replica's in-context-learning score; None without one, or if the replica diverged."""
+    if curve["loss"].isna().any():
+        return None
+    return window(curve["tokens"].to_numpy(float), curve["icl"].to_numpy(float), options.floor)
+
+
+def describe(curve: pd.DataFrame, own, near, options) -> dict[str, float]:
+    """The phase change of one replica's curve, rows ascending in `step`; `own` is its window, `near` that or another's."""
     tokens = curve["tokens"].to_numpy(float)
     icl, prefix, previous, loss = (smooth(curve[key]) for key in ("icl", "prefix", "previous", "loss"))
-    about = {"layers": int(curve["layers"].iloc[0]), "tokens": tokens[-1], "diverged": bool(curve["loss"].isna().any())}
+    about = {
+        "tokens": tokens[-1],
+        "diverged": int(curve["loss"].isna().any()),
+        "window": int(own is not None),
+    }
     if about["diverged"]:
         return about
-    found = window(tokens, icl, options.floor)
     about |= {
-        "icl_start": float(icl[: FINAL].mean()),
+        "icl_start": float(icl[:FINAL].mean()),
         "icl_end": float(icl[-FINAL:].mean()),
         "loss_end": float(loss[-FINAL:].mean()),
         "prefix_start": float(prefix[0]),
@@ -44,28 +60,24 @@ def describe(curve: pd.DataFrame, options) -> dict[str, float]:
         "previous_end": float(previous[-FINAL:].mean()),
         "chance": float(curve["chance"].iloc[0]),
         "icl_onset": _or_never(onset(tokens, -icl, options.onset)),
+        "bump": bump(tokens, loss, near, options.span) if near else math.nan,
     }
     about["icl_gain"] = about["icl_start"] - about["icl_end"]
     about["prefix_over_chance"] = about["prefix_end"] / about["chance"]
     about |= _times(tokens, {"previous": previous, "prefix": prefix, "icl": -icl}, options)
-    if found is None:
-        return about | {"window": 0}
+    if own is None:
+        return about
     slope = window_by_slope(tokens, icl, options.floor)
-    before, after = (float(np.interp(x, tokens, icl)) for x in (found.start, found.end))
+    before, after = (float(np.interp(x, tokens, icl)) for x in (own.start, own.end))
+    width = own.end - own.start
     return about | {
-        "window": 1,
-        "start": found.start,
-        "end": found.end,
-        "midpoint": found.midpoint,
-        "inside": found.inside,
-        "elapsed": found.elapsed,
-        "sharpness": found.sharpness,
+        **{key: getattr(own, key) for key in ("start", "end", "midpoint", "inside", "elapsed", "sharpness")},
         "slope_start": slope.start,
         "slope_end": slope.end,
         "icl_before": before,
         "icl_after": after,
-        "bump": bump(tokens, loss, found),
-        "prefix_lag_widths": (about["prefix_time"] - found.midpoint) / (found.end - found.start),
+        "prefix_lag_widths": (about["prefix_time"] - own.midpoint) / width,
+        "loss_lag_widths": (midpoint(tokens, loss[0] - loss) - own.midpoint) / width,
     }
 
 

@@ -17,6 +17,14 @@ def table(options, inputs) -> pd.DataFrame:
             index, slope = log_derivative(loss, options.bins)
             nearest = loss[:, index.round().long() - 1]
             for replica, seed in enumerate(run.seeds):
-                values = {"index": index.numpy(), "loss": nearest[replica].numpy(), "slope": slope[replica].numpy()}
-                frames.append(pd.DataFrame(values).assign(run=name, seed=seed, step=run.steps[snapshot], tokens=run.tokens[snapshot]))
+                values = {
+                    "index": index.numpy(),
+                    "loss": nearest[replica].numpy(),
+                    "slope": slope[replica].numpy(),
+                }
+                frames.append(
+                    pd.DataFrame(values).assign(
+                        run=name, seed=seed, step=run.steps[snapshot], tokens=run.tokens[snapshot]
+                    )
+                )
     return pd.concat(frames, ignore_index=True)[["run", "seed", "step", "tokens", "index", "loss", "slope"]]

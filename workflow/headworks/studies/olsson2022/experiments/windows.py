@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 
-def bounds(phases: pd.DataFrame, run: str, seed: int, reference: str, tokens: list[int]) -> tuple[int, int] | None:
+def bounds(
+    phases: pd.DataFrame, run: str, seed: int, reference: str, tokens: list[int]
+) -> tuple[int, int] | None:
     """Indices into `tokens` of the snapshots at or next outside the window.
 
     A replica without a window takes that of the same seed of `reference`, as a control must be looked at in the

@@ -1,0 +1,1 @@
+"""The smallest study that walks all six rooms: counting round a ring, learnt in seconds."""
