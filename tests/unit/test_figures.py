@@ -5,6 +5,7 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 import pytest
+
 from headworks import figures
 from headworks.errors import HeadworksError
 from headworks.job import Job
@@ -19,17 +20,19 @@ INDEX = np.geomspace(1.4, 60, 8)
 
 def risen(run, seed, lead=1.0):
     """A share from 0 to 1 over training: the phase change of one replica."""
-    return 1 / (1 + np.exp(-(TOKENS - MIDDLES[run] * lead * (1 + 0.1 * seed)) / (0.2 * min(MIDDLES[run], 1e9))))
+    return 1 / (
+        1 + np.exp(-(TOKENS - MIDDLES[run] * lead * (1 + 0.1 * seed)) / (0.2 * min(MIDDLES[run], 1e9)))
+    )
 
 
 def each(build):
     """The rows of `build(run, seed, random)` for every replica, as one table."""
-    frames = []
+    rows = []
     for n, run in enumerate(RUNS):
         for seed in SEEDS:
             found = build(run, seed, np.random.default_rng([n, seed]))
-            frames.append(pd.DataFrame(found).assign(run=run, seed=seed))
-    return pd.concat(frames, ignore_index=True)
+            rows += pd.DataFrame(found).assign(run=run, seed=seed).to_dict("records")
+    return pd.DataFrame(rows)
 
 
 def over_training(**columns):
@@ -94,7 +97,9 @@ def positions():
 def per_head(run, random):
     """Layers, heads and a strength of induction for each of four heads a layer."""
     layer, head = (axis.ravel() for axis in np.indices((RUNS[run], 4)))
-    strength = np.where((layer == RUNS[run] - 1) & np.isfinite(MIDDLES[run]), random.uniform(0.2, 1, len(layer)), 0)
+    strength = np.where(
+        (layer == RUNS[run] - 1) & np.isfinite(MIDDLES[run]), random.uniform(0.2, 1, len(layer)), 0
+    )
     return layer, head, strength
 
 
@@ -161,7 +166,9 @@ def joint():
         has = np.isfinite(MIDDLES[run])
         rows = []
         for kind in ("full", "pattern-preserving"):
-            rows.append(("induction", 0, kind, 3 if has else 0, 0.95 + 0.03 * random.normal() if has else np.nan))
+            rows.append(
+                ("induction", 0, kind, 3 if has else 0, 0.95 + 0.03 * random.normal() if has else np.nan)
+            )
             rows += [("random", draw, kind, 3, 0.1 + 0.1 * random.normal()) for draw in range(4)]
         return pd.DataFrame(rows, columns=["set", "draw", "kind", "heads", "removed"])
 
@@ -170,7 +177,7 @@ def joint():
 
 def rescue():
     def build(run, seed, random):
-        shares = {"nothing": (0, 0), "pattern": (0.2, 0.9), "value": (0.7, 0.1), "both": (1, 1)}
+        shares = {"nothing": (0, 0), "pattern": (0.2, 0.9), "value": (0.7, 0.1)}
         rows = [
             (role, restored, -0.5, share[i] + 0.03 * random.normal())
             for i, role in enumerate(("induction", "previous"))
@@ -183,7 +190,8 @@ def rescue():
 
 def mechanism():
     def build(run, seed, random):
-        shares = {"previous: shift": 0.97, "induction: matches": 0.7, "induction: random": -0.1}
+        shares = {"previous: shift": 0.97, "previous: shift by two": -0.2}
+        shares |= {"induction: matches": 0.7, "induction: shuffled": -0.1}
         return {"replaced": list(shares), "recovered": [x + 0.05 * random.normal() for x in shares.values()]}
 
     return each(build)
@@ -212,7 +220,9 @@ def fingerprint():
         for prefix, real in (("", 1), ("shuffled-", 0)):
             for kind, change in changes.items():
                 value = size * (change * real - 0.3 * (1 - real)) + 0.03 * random.normal()
-                rows.append((prefix + kind, {"repeated": 0.4, "broken": 0.35, "new": 0.25}[kind], value, value + 0.05))
+                rows.append(
+                    (prefix + kind, {"repeated": 0.4, "broken": 0.35, "new": 0.25}[kind], value, value + 0.05)
+                )
         return pd.DataFrame(rows, columns=["kind", "share", "change", "excess"])
 
     return each(build)
@@ -227,7 +237,9 @@ def composition():
                     for other in range(4):
                         pair = head == other == 2
                         strong = pair and snapshot == "last" and kind == "k"
-                        rows.append((snapshot, kind, 1, head, 0, other, random.normal() + 12 * strong, int(pair)))
+                        rows.append(
+                            (snapshot, kind, 1, head, 0, other, random.normal() + 12 * strong, int(pair))
+                        )
         names = ["snapshot", "kind", "layer", "head", "earlier_layer", "earlier_head", "z", "pair"]
         return pd.DataFrame(rows, columns=names)
 
@@ -258,7 +270,13 @@ def abstract():
 
 
 def corpus():
-    values = {"repeat_share": 0.7, "reliable_share": 0.5, "unigram_entropy": 3.4, "bigram_entropy": 3.1, "tokens": 1e6}
+    values = {
+        "repeat_share": 0.7,
+        "reliable_share": 0.5,
+        "unigram_entropy": 3.4,
+        "bigram_entropy": 3.1,
+        "tokens": 1e6,
+    }
     rows = [
         (name, split, key, value * scale)
         for name, scale in (("perm", 1), ("text", 0.6))
@@ -373,7 +391,9 @@ def test_times_that_never_came_have_a_tick_of_their_own(tables):
     for kind, axis in (("order", 0), ("ladder", 1), ("smears", 1)):
         figure = drawn(kind, tables)
         half = figure.axes[axis].xaxis if kind == "order" else figure.axes[axis].yaxis
-        assert "never" in [half.get_major_formatter()(tick, i) for i, tick in enumerate(half.get_majorticklocs())]
+        assert "never" in [
+            half.get_major_formatter()(tick, i) for i, tick in enumerate(half.get_majorticklocs())
+        ]
     came = tables["phases"].query("run == 'perm-2l'")
     axis = drawn("order", {"phases": came}).axes[0]
     names = [axis.xaxis.get_major_formatter()(tick, i) for i, tick in enumerate(axis.get_xticks())]
@@ -391,7 +411,9 @@ def test_phases_of_runs_without_a_window_lack_its_columns(tables, tmp_path):
 def test_several_tables_can_play_one_role(tables):
     frame = tables["curves"]
     parts = {"a": frame[frame["run"] == "perm-1l"], "b": frame[frame["run"] == "perm-2l"]}
-    figure = drawn("curves", parts | {"phases": tables["phases"], "floor": tables["floor"]}, curves=["a", "b"])
+    figure = drawn(
+        "curves", parts | {"phases": tables["phases"], "floor": tables["floor"]}, curves=["a", "b"]
+    )
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["perm 1L", "perm 2L"]
 
 

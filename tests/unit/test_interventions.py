@@ -182,7 +182,7 @@ def test_even_pattern():
 
 
 def test_rescue_of_a_head_that_is_all_pattern_or_all_value(inputs):
-    """Queries of zero make the pattern even: values alone rescue. A batch of one sequence: patterns alone do."""
+    """Queries of zero make the pattern even: values alone rescue. One sequence repeated: patterns do."""
     model = model_of()
     heads = masks(model, {1: [2]}, {1: [2]})
     model.named()["blocks.1.attn.W_Q"][:, 2] = 0

@@ -13,9 +13,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Checkout:
+def pristine(tmp_path_factory) -> Checkout:
+    """The code and config as they were when the tests began. Not to be changed."""
+    return Checkout(tmp_path_factory.mktemp("pristine")).install()
+
+
+@pytest.fixture(scope="session")
+def finished(pristine, tmp_path_factory) -> Checkout:
     """A working directory in which everything was made. Not to be changed."""
-    checkout = Checkout(tmp_path_factory.mktemp("finished")).install()
+    checkout = pristine.copy_to(tmp_path_factory.mktemp("finished") / "checkout")
     checkout.snakemake()
     return checkout
 
@@ -27,6 +33,6 @@ def checkout(finished, tmp_path) -> Checkout:
 
 
 @pytest.fixture
-def fresh(tmp_path) -> Checkout:
+def fresh(pristine, tmp_path) -> Checkout:
     """A working directory in which nothing was made."""
-    return Checkout(tmp_path).install()
+    return pristine.copy_to(tmp_path / "checkout")

@@ -9,17 +9,18 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "toy"
-STUDY = Path("workflow/headworks/studies/toy")
+STUDIES = Path("workflow/headworks/studies")
+STUDY = STUDIES / "toy"
 ALL = {
     "results/toy/data/ring.h5",
     "results/toy/runs/learner.h5",
     "results/toy/runs/still.h5",
     "results/toy/activations/probes-learner.h5",
     "results/toy/tables/curve.csv",
-    "results/toy/tables/attention.csv",
+    "results/toy/tables/probe.csv",
     "results/toy/figures/curve.svg",
     "results/claims/toy.learns.json",
-    "results/claims/toy.looks-back.json",
+    "results/claims/toy.generalises.json",
 }
 
 
@@ -33,7 +34,7 @@ class Checkout:
         return self.root / path
 
     def install(self) -> "Checkout":
-        """Copy the code and the config as the repository has them now; file times are those of the copying."""
+        """Copy the code and the config as the repository has them now."""
         for folder in ("rules", "profiles", "workflow/report", "workflow/schemas"):
             if (REPOSITORY / folder).exists():
                 _copy(REPOSITORY / folder, self.root / folder)
@@ -41,18 +42,15 @@ class Checkout:
         _copy(REPOSITORY / "workflow/headworks", self.root / "workflow/headworks", package)
         _copy(TOY, self.root / STUDY, shutil.ignore_patterns("__pycache__", "*.yaml"))
         (self.root / "config/studies").mkdir(parents=True, exist_ok=True)
-        _write(
-            REPOSITORY / "workflow/headworks/studies/__init__.py",
-            self / "workflow/headworks/studies/__init__.py",
-        )
+        _write(REPOSITORY / STUDIES / "__init__.py", self / STUDIES / "__init__.py")
         _write(REPOSITORY / "Snakefile", self / "Snakefile")
         _write(REPOSITORY / "config/config.yaml", self / "config/config.yaml")
         _write(TOY / "toy.yaml", self / "config/studies/toy.yaml")
         return self
 
     def copy_to(self, root: Path) -> "Checkout":
-        """This working directory as it is now, results, their file times and .snakemake included."""
-        shutil.copytree(self.root, root, copy_function=shutil.copy2, symlinks=True)
+        """This working directory as it is now, results, file times and .snakemake included."""
+        shutil.copytree(self.root, root)
         return Checkout(root)
 
     def edit(self, path, old: str, new: str) -> None:
@@ -92,9 +90,8 @@ class Checkout:
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a subprocess: one thread, no GPU, and no profile but the workflow's own."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "HEADWORKS", "CUDA", "PYTEST"))
-    }
+    dropped = ("SNAKEMAKE", "HEADWORKS", "CUDA", "PYTEST")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return kept | {"PATH": path, "OMP_NUM_THREADS": "1", "HEADWORKS_DEVICE": "cpu"} | extra
 

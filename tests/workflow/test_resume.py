@@ -16,22 +16,21 @@ PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> bytes:
+def uninterrupted(pristine, tmp_path_factory) -> bytes:
     """The run's file as one training from start to end leaves it."""
-    checkout = prepared(tmp_path_factory.mktemp("uninterrupted"))
+    checkout = prepared(pristine.copy_to(tmp_path_factory.mktemp("uninterrupted") / "checkout"))
     checkout.snakemake(*ARGUMENTS)
     return (checkout / RUN).read_bytes()
 
 
-def prepared(root: Path) -> Checkout:
-    checkout = Checkout(root).install()
+def prepared(checkout: Checkout) -> Checkout:
     (checkout / "long.yaml").write_text(LONG)
     return checkout
 
 
 @pytest.mark.parametrize("killed", ["the job", "everything"])
-def test_a_killed_training_continues_to_the_same_bits(uninterrupted, tmp_path, killed):
-    checkout = prepared(tmp_path)
+def test_a_killed_training_continues_to_the_same_bits(uninterrupted, fresh, killed):
+    checkout = prepared(fresh)
     workflow = checkout.start(*ARGUMENTS, HEADWORKS_SAVE_SECONDS="0")
     wait_for_progress(checkout)
     kill(psutil.Process(workflow.pid), only_the_job=killed == "the job")
@@ -49,9 +48,9 @@ def test_a_killed_training_continues_to_the_same_bits(uninterrupted, tmp_path, k
     assert states(checkout) == []
 
 
-def test_progress_under_other_settings_is_not_continued(tmp_path):
+def test_progress_under_other_settings_is_not_continued(fresh):
     """The saved state carries the job's key: after an edit, training starts at the beginning."""
-    checkout = prepared(tmp_path)
+    checkout = prepared(fresh)
     workflow = checkout.start(*ARGUMENTS, HEADWORKS_SAVE_SECONDS="0")
     wait_for_progress(checkout)
     kill(psutil.Process(workflow.pid), only_the_job=True)

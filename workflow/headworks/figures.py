@@ -193,33 +193,38 @@ def seed_lines(axis: Axes, frame: pd.DataFrame, y: str, look: Look, x: str = "to
     sns.lineplot(**common, errorbar=None)
 
 
-def seed_points(
-    axis: Axes, x: float, values, colour: str, spread: float = 0.08, marker: str = "o", along: str = "y"
-) -> None:
-    """One pale dot for each seed and, beside a wider point, their mean with its 95 % bootstrap interval.
-
-    `spread` separates the dots in units of the axis; they keep the order of `values`. NaN is left out.
-    """
+def seed_dots(axis: Axes, x: float, values, colour: str, spread: float = 0.1, marker: str = "o") -> None:
+    """One pale dot for each seed, `spread` apart in units of the axis, in the order of `values`; NaN is left out."""
     values = np.asarray(values, dtype=float)
     offsets = np.linspace(-spread, spread, len(values)) if len(values) > 1 else np.zeros(len(values))
     kept = np.isfinite(values)
-    places = (x + offsets[kept], values[kept])
-    axis.scatter(
-        *(places if along == "y" else places[::-1]), s=9, color=colour, alpha=0.45, linewidth=0, marker=marker
-    )
-    if kept.sum() > 1:
-        low, high = interval(values[kept])
-        centre = values[kept].mean()
-        bar = {"color": colour, "linewidth": 1.4, "solid_capstyle": "butt"}
-        ends = ([x, x], [low, high])
-        axis.plot(*(ends if along == "y" else ends[::-1]), **bar)
-        axis.plot(
-            *((x, centre) if along == "y" else (centre, x)),
-            marker=marker,
-            markersize=4.5,
-            color=colour,
-            linestyle="none",
-        )
+    how = {"s": 9, "color": colour, "alpha": 0.5, "linewidth": 0, "marker": marker}
+    axis.scatter(x + offsets[kept], values[kept], **how)
+
+
+def seed_points(axis: Axes, x: float, values, colour: str, spread: float = 0.1, marker: str = "o") -> None:
+    """`seed_dots`, and a larger marker for their mean with its 95 % bootstrap interval over seeds."""
+    seed_dots(axis, x, values, colour, spread, marker)
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    if len(values) > 1:
+        axis.plot([x, x], interval(values), color=colour, linewidth=1.4, solid_capstyle="butt")
+    if len(values):
+        axis.plot(x, values.mean(), marker=marker, markersize=4, color=colour, linestyle="none")
+
+
+def seed_times(axis: Axes, x: float, places, colour: str, spread: float = 0.1, marker: str = "o") -> None:
+    """`seed_dots` of times placed by `or_never`, and a larger marker for their median.
+
+    A mean would mix times with the arbitrary place of 'never'; of an even number of seeds the later of the two
+    middle times counts.
+    """
+    seed_dots(axis, x, places, colour, spread, marker)
+    places = np.asarray(places, dtype=float)
+    places = places[np.isfinite(places)]
+    if len(places):
+        median = np.quantile(places, 0.5, method="higher")
+        axis.plot(x, median, marker=marker, markersize=4, color=colour, linestyle="none")
 
 
 def interval(values: np.ndarray, level: float = 95, draws: int = 2000) -> tuple[float, float]:
@@ -317,10 +322,12 @@ def patch(label: str, colour: str = WINDOW, alpha: float = 0.35) -> Patch:
     return Patch(facecolor=colour, alpha=alpha, linewidth=0, label=label)
 
 
-def legend(figure: Figure, handles: Sequence, columns: int | None = None) -> None:
-    """One legend below all axes, where it covers no data."""
+def legend(figure: Figure, handles: Sequence) -> None:
+    """One legend below all axes, where it covers no data, in as many columns as its longest entry allows."""
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns or min(len(handles), 5))
+        fitting = int(17 * figure.get_size_inches()[0] / (max(len(item.get_label()) for item in handles) + 6))
+        rows = -(-len(handles) // max(1, min(fitting, 6)))
+        figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows))
 
 
 def note(axis: Axes, text: str) -> None:
@@ -333,3 +340,18 @@ def undefined(axis: Axes, values) -> None:
     values = np.asarray(values, dtype=float)
     if missing := int(np.isnan(values).sum()):
         note(axis, f"{missing} of {len(values)} undefined")
+
+
+def say(axis: Axes, text: str) -> None:
+    """A word in the middle of a panel that has nothing to draw."""
+    axis.annotate(text, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=7)
+
+
+def keep_within(axis: Axes, values, low: float, high: float) -> None:
+    """Cut an axis of shares where quotients by next to nothing would hide the others, and say how many it cuts."""
+    values = np.asarray(values, dtype=float)
+    outside = int(((values < low) | (values > high)).sum())
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(max(bottom, low), min(top, high))
+    if outside:
+        note(axis, f"{outside} of {len(values)} beyond")

@@ -176,7 +176,7 @@ def ablation_sweep(
 
 
 def _worthwhile(model: Transformer, kind: str) -> int:
-    """Heads to share a pass: all, but on a CPU, which one head's batch fills unless the patterns are shared."""
+    """Heads to share a pass: all, except where a CPU is busy with one and no patterns are shared."""
     return 1 if kind == "full" and model.flat.device.type == "cpu" else model.spec.n_heads
 
 

@@ -3,6 +3,7 @@
 Nothing here decides a number, so editing this file reruns nothing.
 """
 
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from headworks.dataset import Dataset
 from headworks.digest import canonical, file_digest
 from headworks.job import Job
 from headworks.spec import ModelSpec, TrainSpec
+
+
+def asked_device() -> str:
+    """What HEADWORKS_DEVICE insists on: runtime, so it is no part of the config."""
+    return os.environ.get("HEADWORKS_DEVICE", "auto")
 
 
 def data(job: Job, out: Path) -> None:
@@ -42,8 +48,6 @@ def data(job: Job, out: Path) -> None:
 
 def run(job: Job, out: Path) -> None:
     """Train an ensemble; progress survives a kill in a file beside the artefact, named by the job's key."""
-    import os
-
     from headworks.device import claim_device
     from headworks.progress import Progress
     from headworks.readers import reading
@@ -52,7 +56,7 @@ def run(job: Job, out: Path) -> None:
     spec, seeds = TrainSpec.model_validate(job.spec["train"]), tuple(job.spec["seeds"])
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(f".{out.stem}.{job.key}.state")
-    with reading(job) as inputs, claim_device() as device:
+    with reading(job) as inputs, claim_device(asked_device()) as device:
         ((dataset_name, dataset),) = inputs.datasets.items()
         model = dataset.complete(ModelSpec.model_validate(job.spec["model"]))
         tokens_per_step = spec.batch * dataset.n_context
@@ -99,7 +103,7 @@ def activations(job: Job, out: Path) -> None:
     from headworks.progress import steps
     from headworks.readers import reading
 
-    with reading(job) as inputs, claim_device() as device:
+    with reading(job) as inputs, claim_device(asked_device()) as device:
         ((name, run_reader),) = inputs.runs.items()
         dataset = inputs.run_datasets[name]
         chosen = range(len(run_reader)) if job.spec["snapshots"] == "all" else [len(run_reader) - 1]

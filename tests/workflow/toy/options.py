@@ -21,8 +21,8 @@ class Curve(Spec):
     every: PositiveInt = Field(5, description="Steps averaged to one row.")
 
 
-class Attention(Spec):
-    """Attention of every replica to the previous token, at the first and the last snapshot."""
+class Probe(Spec):
+    """Loss and attention on the evaluation rings, at the first and the last snapshot."""
 
     activations: str = Field("probes", description="Entry of `activations` with the probe 'rings'.")
 
@@ -34,5 +34,5 @@ class CurveFigure(Spec):
 
 
 DATASETS = {"ring": Ring}
-EXPERIMENTS = {"curve": Curve, "attention": Attention}
+EXPERIMENTS = {"curve": Curve, "probe": Probe}
 FIGURES = {"curve": CurveFigure}

@@ -25,6 +25,11 @@ class Runs(Spec):
     labels: dict[Name, str] = Field(
         {}, description="Run → what the figure calls it; the run's name when left out."
     )
+
+
+class Arms(Runs):
+    """The same, with some of the runs as controls."""
+
     controls: list[Name] = Field([], description="Runs drawn in grey.")
 
 

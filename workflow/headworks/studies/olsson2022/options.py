@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from headworks.names import Name
 from headworks.spec import Spec
+from headworks.studies.olsson2022.figure_options import FIGURES
 from headworks.studies.olsson2022.spec import DATASETS
 
 __all__ = ["DATASETS", "EXPERIMENTS", "FIGURES"]
@@ -179,4 +180,4 @@ EXPERIMENTS = {
     "floor": Floor,
 }
 
-FIGURES = {}
+

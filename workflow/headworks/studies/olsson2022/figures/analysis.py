@@ -10,20 +10,28 @@ from matplotlib.figure import Figure
 
 from headworks.figures import (
     CONTROL,
+    PALETTE,
     Look,
     canvas,
     drawable,
     handle,
     legend,
-    looks,
     need,
     patch,
     runs_of,
+    say,
     shade,
     shades,
     tokens_axis,
 )
-from headworks.studies.olsson2022.figures.parts import edges, labelled, of_phases, token_bounds, windows
+from headworks.studies.olsson2022.figures.parts import (
+    edges,
+    labelled,
+    of_phases,
+    position_axis,
+    token_bounds,
+    windows,
+)
 from headworks.studies.olsson2022.figures.paths import path
 
 COLUMNS = {
@@ -59,18 +67,16 @@ def heads(axis: Axes, rows: pd.DataFrame, column: str, run: str, scene: Scene, l
     rows = rows[rows["seed"] == scene.seeds[run]]
     marker = "o" if rows["tokens"].nunique() < FEW else None
     for (layer, _), head in rows.groupby(["layer", "head"]):
-        axis.plot(
-            head["tokens"],
-            head[column],
-            color=scene.layers[layer],
-            linewidth=0.9,
-            marker=marker,
-            markersize=2,
-        )
+        how = {
+            "color": scene.layers[layer],
+            "linewidth": 0.9,
+            "marker": marker,
+            "markersize": 2,
+            "clip_on": False,
+        }
+        axis.plot(head["tokens"], head[column], **how)
     if rows[column].isna().all():
-        axis.annotate(
-            "not defined", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=7
-        )
+        say(axis, "not defined")
 
 
 def heat_map(axis: Axes, rows: pd.DataFrame, column: str, run: str, scene: Scene, limits):
@@ -85,7 +91,7 @@ def heat_map(axis: Axes, rows: pd.DataFrame, column: str, run: str, scene: Scene
     mesh = axis.pcolormesh(
         *borders, grid.to_numpy(), cmap=name, vmin=limits[0], vmax=limits[1], rasterized=True
     )
-    axis.set_yscale("log")
+    position_axis(axis, "y")
     return mesh
 
 
@@ -151,7 +157,7 @@ def _scene(options, frames, runs) -> Scene:
     first = {run: int(curves.loc[curves["run"] == run, "seed"].iloc[0]) for run in runs}
     seeds = first if options.seed is None else dict.fromkeys(runs, options.seed)
     return Scene(
-        looks(runs, options.controls),
+        {run: Look(CONTROL if run in options.controls else PALETTE[2]) for run in runs},
         dict(zip(layers, shades(len(layers)), strict=True)),
         seeds,
         options.scale,
@@ -169,9 +175,8 @@ def _draw_row(figure, row: Row, line, frame, phases, runs, scene: Scene) -> None
             axis.sharey(line[0])
             axis.tick_params(labelleft=False)
         if rows.empty:
-            axis.annotate(
-                "not measured", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=7
-            )
+            say(axis, "not measured")
+            axis.set_xticks([])
             continue
         meshes.append(row.draw(axis, rows, row.column, run, scene, limits))
         if row.draw is not pca:

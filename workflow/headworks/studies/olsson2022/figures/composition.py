@@ -41,7 +41,7 @@ def draw(options, tables):
             axis.set_xlabel(x_label)
             axis.set_ylabel(y_label)
         handles += [dot(f"heads of {names[name]}", look[name].colour, "s") for name in runs]
-    legend(figure, handles, columns=3)
+    legend(figure, handles)
     return figure
 
 

@@ -11,12 +11,13 @@ from headworks.figures import (
     legend,
     looks,
     need,
+    patch,
     pretty,
     runs_of,
     seed_lines,
 )
 from headworks.studies.olsson2022.figures.curves import REFERENCES
-from headworks.studies.olsson2022.figures.parts import labelled, last_rows, one_dataset
+from headworks.studies.olsson2022.figures.parts import labelled, last_rows, one_dataset, position_axis
 
 SHARES = {"repeat_share": "current token\nseen before", "reliable_share": "of those, same\ncontinuation"}
 ENTROPIES = {"unigram_entropy": "token", "bigram_entropy": "token, given the\none before"}
@@ -37,10 +38,10 @@ def draw(options, tables):
     axes[0][0].set_ylim(0, 1)
     bars(axes[0][1], stats, ENTROPIES, colours)
     axes[0][1].set_ylabel("entropy (nats)")
-    handles = [handle(pretty(name), Look(colour)) for name, colour in colours.items()]
+    handles = [patch(pretty(name), colour, 1) for name, colour in colours.items()]
     if by_position:
         handles += loss_by_position(axes[0][2], options, tables)
-    legend(figure, handles, columns=4)
+    legend(figure, handles)
     return figure
 
 
@@ -84,9 +85,16 @@ def loss_by_position(axis, options, tables) -> list:
         )
         for reference, rows in floor.groupby("reference"):
             name, dash = REFERENCES[reference]
+            rows = binned(rows)
             axis.plot(rows["index"], rows["loss"], color=CONTROL, linestyle=dash, linewidth=1)
             handles.append(handle(name, Look(CONTROL, dash)))
-    axis.set_xscale("log")
+    position_axis(axis)
     axis.set_xlabel("position in the context")
     axis.set_ylabel("loss (nats per token)")
     return handles
+
+
+def binned(rows, bins: int = 24):
+    """Means over log-spaced bins of the position: single positions are noisy."""
+    borders = np.geomspace(1, rows["index"].max() + 1, bins + 1)
+    return rows.groupby(np.digitize(rows["index"], borders))[["index", "loss"]].mean()

@@ -8,6 +8,7 @@ from headworks.figures import (
     handle,
     looks,
     need,
+    patch,
     runs_of,
     seed_lines,
     tokens_axis,
@@ -22,7 +23,7 @@ from headworks.studies.olsson2022.figures.parts import (
     token_bounds,
 )
 
-REFERENCES = {"bayes": ("Bayes-optimal", "--"), "bigram": ("bigram table alone", ":")}
+REFERENCES = {"bayes": ("Bayes-optimal", "--"), "bigram": ("bigram table alone", "-.")}
 
 
 def draw(options, tables):
@@ -52,6 +53,8 @@ def draw(options, tables):
     )
     if "prefix" in options.quantities:
         extras.append(handle("chance", Look(CONTROL, ":")))
+    if shaded:
+        extras.append(patch("phase change, in its run's colour", CONTROL))
     runs_legend(figure, options, look, extras=extras)
     return figure
 

@@ -15,7 +15,7 @@ def draw(options, tables):
     frame = need(tables, options.fingerprint, ["run", "seed", "kind", "share", options.value], "fingerprint")
     runs = runs_of(frame, options.runs, "fingerprint")
     names = labelled(options, runs)
-    figure, axes = canvas(1, len(runs), width=min(7.0, 1.6 + 1.9 * len(runs)), height=2.7, sharey=True)
+    figure, axes = canvas(1, len(runs), height=2.7, sharey=True)
     for axis, run in zip(axes[0], runs, strict=True):
         rows = frame[frame["run"] == run]
         ticks = []

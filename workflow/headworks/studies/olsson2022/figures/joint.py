@@ -1,6 +1,17 @@
 """What ablating all induction heads at once removes, against random sets (Olsson 2022, Argument 3)."""
 
-from headworks.figures import CONTROL, PALETTE, canvas, dot, legend, need, runs_of, seed_points, undefined
+from headworks.figures import (
+    CONTROL,
+    PALETTE,
+    canvas,
+    dot,
+    keep_within,
+    legend,
+    need,
+    note,
+    runs_of,
+    seed_points,
+)
 from headworks.studies.olsson2022.figures.parts import labelled
 
 KINDS = {"pattern-preserving": "patterns kept", "full": "recomputed"}
@@ -12,7 +23,7 @@ def draw(options, tables):
     frame = need(tables, options.joint, ["run", "seed", "set", "draw", "kind", "heads", "removed"], "joint")
     runs = runs_of(frame, options.runs, "joint")
     names = labelled(options, runs)
-    figure, axes = canvas(1, len(runs), width=min(7.0, 1.4 + 1.9 * len(runs)), height=2.7, sharey=True)
+    figure, axes = canvas(1, len(runs), height=2.7, sharey=True)
     for axis, run in zip(axes[0], runs, strict=True):
         rows = frame[frame["run"] == run]
         for place, kind in enumerate(KINDS):
@@ -25,9 +36,10 @@ def draw(options, tables):
         axis.set_xticks(range(len(KINDS)), list(KINDS.values()))
         axis.set_xlim(-0.5, len(KINDS) - 0.5)
         axis.set_xlabel("kind of ablation")
-        axis.set_title(f"{names[run]} ({_count(rows)})", loc="left")
-        undefined(axis, rows.loc[rows["set"] == "induction", "removed"])
-    axes[0][0].set_ylabel("share of in-context learning removed")
+        axis.set_title(names[run], loc="left")
+        keep_within(axis, rows["removed"], -1, 2)
+        note(axis, _count(rows))
+    axes[0][0].set_ylabel("share of in-context\nlearning removed")
     legend(
         figure,
         [dot("all induction heads", PALETTE[0]), dot("random heads, as many from the same layers", CONTROL)],

@@ -15,6 +15,7 @@ from headworks.figures import (
     pretty,
     runs_of,
     seed_points,
+    seed_times,
     tokens_axis,
     undefined,
 )
@@ -77,7 +78,7 @@ def midpoints(axis, frame, places, shown, median: float, factor: float) -> None:
     longest = float(max(rows["tokens"].max(), finite.max() if len(finite) else 0))
     bounds = (0.7 * float(finite.min()) if len(finite) else longest / 10, longest)
     for run, place in places.items():
-        seed_points(
+        seed_times(
             axis,
             place,
             or_never(times[rows["run"] == run], longest, bounds[0], "log"),
@@ -93,7 +94,7 @@ def midpoints(axis, frame, places, shown, median: float, factor: float) -> None:
         "log",
         bounds,
         along="y",
-        name="middle of the window\n(tokens",
+        name="middle of the window,\ntraining tokens",
         with_never=bool(np.isinf(times).any()),
     )
     undefined(axis, times)

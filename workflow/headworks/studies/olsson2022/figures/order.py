@@ -11,10 +11,9 @@ from headworks.figures import (
     need,
     or_never,
     runs_of,
-    shade,
     tokens_axis,
 )
-from headworks.studies.olsson2022.figures.parts import labelled, of_phases, windows
+from headworks.studies.olsson2022.figures.parts import labelled, of_phases, shade_typical
 
 EVENTS = {
     "previous_time": ("previous-token score", PALETTE[1], "s"),
@@ -30,7 +29,7 @@ def draw(options, tables):
     runs = runs_of(frame, options.runs, "phases")
     names = labelled(options, runs)
     counts = [int((frame["run"] == run).sum()) for run in runs]
-    figure, axes = canvas(len(runs), 1, height=0.55 + 0.19 * max(counts), height_ratios=counts, sharex=True)
+    figure, axes = canvas(len(runs), 1, height=0.55 + 0.2 * max(counts), height_ratios=counts, sharex=True)
     times = frame.loc[frame["run"].isin(runs), list(EVENTS)].to_numpy(float)
     finite = times[np.isfinite(times) & (times > 0)]
     longest = float(frame["tokens"].max())
@@ -38,8 +37,7 @@ def draw(options, tables):
     for axis, run in zip(axes[:, 0], runs, strict=True):
         rows = frame[frame["run"] == run]
         seed_rows(axis, rows, (longest, shortest, options.scale))
-        for start, end in [np.median(windows(frame, run), axis=0)] if len(windows(frame, run)) else []:
-            shade(axis, start, end)
+        shade_typical(axis, frame, run)
         axis.set_title(names[run], loc="left")
         axis.set_ylabel("seed")
         tokens_axis(axis, options.scale, (shortest, longest), with_never=bool(np.isinf(times).any()))
@@ -51,11 +49,14 @@ def draw(options, tables):
 def seed_rows(axis, rows, limits) -> None:
     """The times of each seed on a line of its own, joined in the order expected."""
     for place, (_, row) in enumerate(rows.iterrows()):
-        found = or_never(row[list(EVENTS)], *limits)
-        axis.plot(found, np.full(len(found), place), color=CONTROL, linewidth=0.6, zorder=1)
-        for time, (_, colour, marker) in zip(found, EVENTS.values(), strict=True):
-            axis.scatter(time, place, s=20, color=colour, marker=marker, linewidth=0, zorder=2)
-        if np.isnan(found).all():
+        times = row[list(EVENTS)].to_numpy(float)
+        came = times[np.isfinite(times)]
+        axis.plot(came, np.full(len(came), place), color=CONTROL, linewidth=0.6, zorder=1)
+        # side by side at 'never', where they would cover each other
+        heights = place + np.where(np.isposinf(times), [-0.25, 0, 0.25], 0)
+        for x, y, (_, colour, marker) in zip(or_never(times, *limits), heights, EVENTS.values(), strict=True):
+            axis.scatter(x, y, s=18, color=colour, marker=marker, linewidth=0, zorder=2)
+        if np.isnan(times).all():
             axis.annotate(
                 "diverged",
                 (0.5, place),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from headworks.figures import CONTROL, PALETTE, Look, drawable, handle, legend, need, patch, pretty, shade
 
@@ -49,11 +50,12 @@ def windows(phases: pd.DataFrame, run: str, seed: int | None = None) -> np.ndarr
 
 
 def shade_typical(axis: Axes, phases: pd.DataFrame, run: str, **how) -> bool:
-    """Shade from the median start to the median end over a run's replicas; whether there was one to shade."""
+    """Shade from the median start to the median end over a run's replicas; whether most have a window."""
     found = windows(phases, run)
-    if len(found):
+    typical = len(found) > 0 and 2 * len(found) >= (phases["run"] == run).sum()
+    if typical:
         shade(axis, *np.median(found, axis=0), **how)
-    return len(found) > 0
+    return typical
 
 
 def chance_line(axis: Axes, frame: pd.DataFrame) -> None:
@@ -101,3 +103,12 @@ def token_bounds(frame: pd.DataFrame, scale: str) -> tuple[float, float]:
     """The shortest and longest training time of a table that the axis can show."""
     tokens = drawable(frame, scale)["tokens"]
     return (0.0 if scale == "linear" else float(tokens.min())), float(tokens.max())
+
+
+def position_axis(axis: Axes, along: str = "x") -> None:
+    """Make one axis logarithmic in the position in the context, with plain numbers."""
+    getattr(axis, f"set_{along}scale")("log")
+    half = getattr(axis, f"{along}axis")
+    half.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    half.set_major_formatter(lambda value, _: f"{value:g}")
+    half.set_minor_locator(NullLocator())

@@ -4,10 +4,10 @@ import numpy as np
 
 from headworks.errors import HeadworksError
 from headworks.figures import (
-    CONTROL,
     INK,
     WINDOW,
     canvas,
+    dot,
     looks,
     need,
     patch,
@@ -41,11 +41,16 @@ def draw(options, tables):
         axis.set_ylabel(f"second component ({shares.iloc[1]:.0%})")
         axis.set_title(f"seed {seed}", loc="left")
     angles(axes[0][-1], frame, runs, look, names)
-    runs_legend(figure, options, look, extras=[patch("phase change", alpha=0.6)])
+    runs_legend(
+        figure,
+        options,
+        look,
+        extras=[dot("start", INK, hollow=True), dot("end", INK), patch("phase change", alpha=0.6)],
+    )
     return figure
 
 
-def path(axis, rows, look, annotate: bool = True) -> None:
+def path(axis, rows, look) -> None:
     """One path: an open dot at its start, a full one at its end, the window underlaid and the angle beside it."""
     if rows.empty:
         return
@@ -63,10 +68,10 @@ def path(axis, rows, look, annotate: bool = True) -> None:
     axis.plot(x[0], y[0], marker="o", markersize=4, color=look.colour, markerfacecolor="none")
     axis.plot(x[-1], y[-1], marker="o", markersize=4, color=look.colour)
     angle = rows["angle"].iloc[0]
-    if annotate and np.isfinite(angle):
-        axis.annotate(
-            f"{angle:.0f}°", (x[-1], y[-1]), (5, 3), textcoords="offset points", fontsize=7, color=look.colour
-        )
+    if np.isfinite(angle) and inside.any():
+        middle = np.flatnonzero(inside)[inside.sum() // 2]
+        place = {"xytext": (-7, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        axis.annotate(f"{angle:.0f}°", (x[middle], y[middle]), fontsize=7, color=look.colour, **place)
 
 
 def angles(axis, frame, runs, look, names) -> None:
@@ -77,9 +82,8 @@ def angles(axis, frame, runs, look, names) -> None:
     axis.axhline(90, color=INK, linewidth=0.6, linestyle=":", zorder=0)
     axis.set_ylim(0, 180)
     axis.set_yticks([0, 45, 90, 135, 180])
-    axis.set_xticks(range(len(runs)), [names[run] for run in runs], rotation=30 if len(runs) > 2 else 0)
+    axis.set_xticks(range(len(runs)), [names[run].replace(" ", "\n") for run in runs])
     axis.set_xlim(-0.6, len(runs) - 0.4)
     axis.set_ylabel("turn at the window (degrees)")
     axis.set_xlabel("run")
-    axis.tick_params(axis="x", colors=CONTROL)
     undefined(axis, each[[key[0] in runs for key in each.index]])

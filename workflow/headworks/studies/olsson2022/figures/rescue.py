@@ -3,9 +3,9 @@
 from headworks.errors import HeadworksError
 from headworks.figures import (
     CONTROL,
-    PALETTE,
     canvas,
     dot,
+    keep_within,
     legend,
     looks,
     need,
@@ -15,60 +15,79 @@ from headworks.figures import (
 )
 from headworks.studies.olsson2022.figures.parts import labelled
 
-RESTORED = ["nothing", "pattern", "value", "both"]
-HEADS = {"induction": ("induction heads", PALETTE[0]), "previous": ("previous-token heads", PALETTE[1])}
-REPLACED = {
-    "previous: shift": "previous-token:\nexact shift",
-    "induction: matches": "induction:\nexact matches",
-    "induction: random": "induction:\nrandom",
+HEADS = {"induction": "induction head", "previous": "previous-token head"}
+LABELS = {
+    "restored": {"nothing": "nothing", "pattern": "pattern", "value": "values"},
+    "replaced": {
+        "previous: shift": "previous-\ntoken:\nshift",
+        "previous: shift by two": "previous-\ntoken:\nby two",
+        "induction: matches": "induction:\nmatches",
+        "induction: shuffled": "induction:\nshuffled",
+    },
 }
+CONTROLS = ("previous: shift by two", "induction: shuffled")
+MARKERS = "osD^vP"
+COLUMNS = {
+    "rescue": ["run", "seed", "role", "restored", "recovered"],
+    "mechanism": ["run", "seed", "replaced", "recovered"],
+}
+LIMITS = (-1, 2)
 
 
 def draw(options, tables):
-    """Panels of the rescue by role of the head, then one of the idealised patterns; dots are seeds."""
-    if not options.rescue and not options.mechanism:
+    """Panels of the rescue by role of the head, then one of the ideal patterns; dots are seeds."""
+    frames = {
+        role: need(tables, getattr(options, role), columns, role)
+        for role, columns in COLUMNS.items()
+        if getattr(options, role)
+    }
+    if not frames:
         raise HeadworksError(
             "options: a figure of kind rescue needs a table for the role rescue, for mechanism or for both; "
             "found none"
         )
-    panels = [*(HEADS if options.rescue else ()), *(["mechanism"] if options.mechanism else ())]
-    widths = [1.5 if panel == "mechanism" else 1 for panel in panels]
-    figure, axes = canvas(1, len(panels), height=2.8, sharey=True, width_ratios=widths)
-    frames = {
-        "rescue": need(tables, options.rescue, ["run", "seed", "role", "restored", "recovered"], "rescue")
-        if options.rescue
-        else None,
-        "mechanism": need(tables, options.mechanism, ["run", "seed", "replaced", "recovered"], "mechanism")
-        if options.mechanism
-        else None,
-    }
-    role, frame = next((name, frame) for name, frame in frames.items() if frame is not None)
+    role, frame = next(iter(frames.items()))
     runs = runs_of(frame, options.runs, role)
     look, names = looks(runs, options.controls), labelled(options, runs)
-    for axis, panel in zip(axes[0], panels, strict=True):
-        if panel == "mechanism":
-            rows, key, order = frames["mechanism"], "replaced", REPLACED
-            axis.set_title("pattern replaced", loc="left")
-            axis.set_xlabel("pattern put in its place")
-        else:
-            rows = frames["rescue"][frames["rescue"]["role"] == panel]
-            key, order = "restored", dict(zip(RESTORED, RESTORED, strict=True))
-            axis.set_title(f"{HEADS[panel][0]} ablated", loc="left")
-            axis.set_xlabel("restored from the intact model")
-        recovered(axis, rows[rows["run"].isin(runs)], key, order, look)
-    axes[0][0].set_ylabel("share of the loss\nfrom ablation recovered")
-    legend(figure, [dot(names[run], look[run].colour) for run in runs])
+    styles = {run: (look[run].colour, MARKERS[i % len(MARKERS)]) for i, run in enumerate(runs)}
+    panels = _panels({role: frame[frame["run"].isin(runs)] for role, frame in frames.items()})
+    widths = [1.6 if key == "replaced" else 1 for _, _, key in panels]
+    figure, axes = canvas(1, len(panels), height=2.9, sharey=True, width_ratios=widths)
+    for axis, (label, rows, key) in zip(axes[0], panels, strict=True):
+        recovered(axis, rows, key, styles)
+        axis.set_xlabel(label)
+    for axis, (_, rows, _) in zip(axes[0], panels, strict=True):
+        keep_within(axis, rows["recovered"], *LIMITS)
+    axes[0][0].set_ylabel("share recovered of what\nin-context learning loses")
+    controls = [dot("control", CONTROL)] if "mechanism" in frames else []
+    legend(figure, [*(dot(names[run], *styles[run]) for run in runs), *controls])
     return figure
 
 
-def recovered(axis, rows, key: str, order: dict[str, str], look) -> None:
-    """The share recovered, a place for each value of `key`, runs side by side."""
-    width = 0.7 / len(look)
+def _panels(frames) -> list[tuple]:
+    """Label, rows and the column that says what was done, of each panel."""
+    panels = []
+    if "rescue" in frames:
+        rescue = frames["rescue"]
+        for role, head in HEADS.items():
+            panels.append((f"restored to a blinded\n{head}", rescue[rescue["role"] == role], "restored"))
+    if "mechanism" in frames:
+        panels.append(("pattern put in place of the heads' own", frames["mechanism"], "replaced"))
+    return panels
+
+
+def recovered(axis, rows, key: str, styles) -> None:
+    """The share recovered, a place for each value of `key`, runs side by side; control patterns in grey."""
+    found = set(rows[key])
+    order = {value: label for value, label in LABELS[key].items() if value in found}
+    width = 0.7 / len(styles)
     for place, value in enumerate(order):
-        for i, run in enumerate(look):
+        for i, (run, (colour, marker)) in enumerate(styles.items()):
             values = rows.loc[(rows["run"] == run) & (rows[key] == value), "recovered"]
-            colour = CONTROL if value.endswith("random") and len(look) == 1 else look[run].colour
-            seed_points(axis, place + (i - (len(look) - 1) / 2) * width, values, colour, spread=width / 4)
+            x = place + (i - (len(styles) - 1) / 2) * width
+            seed_points(
+                axis, x, values, CONTROL if value in CONTROLS else colour, spread=width / 4, marker=marker
+            )
     for line in (0, 1):
         axis.axhline(line, color=CONTROL, linewidth=0.6, linestyle=":", zorder=0)
     axis.set_xticks(range(len(order)), list(order.values()))

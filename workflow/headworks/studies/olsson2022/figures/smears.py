@@ -14,7 +14,7 @@ from headworks.figures import (
     or_never,
     runs_of,
     seed_lines,
-    seed_points,
+    seed_times,
     tokens_axis,
     undefined,
 )
@@ -35,12 +35,12 @@ def draw(options, tables):
     axes[0][0].set_ylabel(MEASURES["icl"])
     tokens_axis(axes[0][0], options.scale, token_bounds(drawn, options.scale))
     if dose:
-        dose_response(axes[0][1], options, of_phases(tables, options.phases))
+        dose_response(axes[0][1], options, of_phases(tables, options.phases), look)
     runs_legend(figure, options, look)
     return figure
 
 
-def dose_response(axis, options, phases) -> None:
+def dose_response(axis, options, phases, look) -> None:
     """Onset of every seed against the initial alpha; runs without smearing at the right end."""
     runs_of(phases, [*options.alphas, *options.unsmeared], "phases")
     alphas = sorted(set(options.alphas.values()))
@@ -53,15 +53,14 @@ def dose_response(axis, options, phases) -> None:
     bounds = (float(finite.min(initial=longest / 10)) * 0.8, longest)
     for run, place in places.items():
         values = or_never(phases.loc[phases["run"] == run, "icl_onset"], longest, bounds[0], "log")
-        seed_points(
-            axis, place, values, CONTROL if run in options.unsmeared else PALETTE[0], spread=0.12 * step
-        )
+        colour = CONTROL if run in options.unsmeared else look[run].colour if run in look else PALETTE[3]
+        seed_times(axis, place, values, colour, spread=0.12 * step)
     tokens_axis(
         axis,
         "log",
         bounds,
         along="y",
-        name="onset of in-context learning, tokens",
+        name="onset of in-context learning,\ntraining tokens",
         with_never=bool(np.isinf(times).any()),
     )
     ticks = {alpha: f"{alpha:g}\n({1 / (1 + math.exp(-alpha)):.2f})" for alpha in alphas}
