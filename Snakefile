@@ -8,6 +8,9 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # Used with `--software-deployment-method apptainer` only; workflow/headworks.def says how it is built.
 container: "headworks.sif"
 

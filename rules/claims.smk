@@ -22,3 +22,30 @@ rule claim:
         runtime=lambda wildcards, attempt: 10 * attempt,
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"
+
+
+rule verdicts:
+    """Gather the verdicts of one study in a table."""
+    input:
+        lambda wildcards: PLAN.paths(wildcards.study, "claims"),
+    output:
+        report(
+            "results/claims/{study}.csv",
+            caption="../workflow/report/verdicts.rst",
+            category="{study}",
+            subcategory="verdicts",
+            labels={"figure": "all claims"},
+        ),
+    params:
+        paper=lambda wildcards: PLAN.config.studies[wildcards.study].paper.model_dump(),
+        scale=PLAN.config.scale,
+    log:
+        "results/{study}/logs/verdicts.log",
+    benchmark:
+        "results/{study}/benchmarks/verdicts.jsonl"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        "python -m headworks verdicts {input:q} --csv {output:q} > {log:q} 2>&1"

@@ -50,8 +50,8 @@ def needs(room):
 
 
 def everything(study):
-    """The targets of one study: every claim, every figure."""
-    return PLAN.paths(study, "claims") + PLAN.paths(study, "figures")
+    """The targets of one study: every claim, their table, every figure."""
+    return [*PLAN.paths(study, "claims"), f"results/claims/{study}.csv", *PLAN.paths(study, "figures")]
 
 
 def visible_gpus():
@@ -64,13 +64,15 @@ def visible_gpus():
     return len(devices) if chosen is None else min(len(devices), len([x for x in chosen.split(",") if x.strip()]))
 
 
-def captioned(room):
-    """A labels function for the report: the name of a figure or claim and its study."""
+def caption(wildcards):
+    """What a reader of a figure sees below it."""
+    return PLAN.figure_caption(wildcards.study, wildcards.name)
 
-    def labels(wildcards):
-        return {"study": wildcards.study, room: wildcards.name}
 
-    return labels
+def shown_claims(wildcards):
+    """The statements that a figure shows."""
+    claims = PLAN.config.studies[wildcards.study].claims.values()
+    return [claim.statement for claim in claims if claim.figure == wildcards.name]
 
 
 PLAN = planned()

@@ -9,9 +9,18 @@ rule figure:
     input:
         needs("figures"),
     output:
-        artefact="results/{study}/figures/{name}.svg",
+        artefact=report(
+            "results/{study}/figures/{name}.svg",
+            caption="../workflow/report/figure.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "{name}"},
+        ),
+        png="results/{study}/figures/{name}.png",
     params:
         job=job("figures"),
+        caption=caption,
+        claims=shown_claims,
     log:
         "results/{study}/logs/figures/{name}.log",
     benchmark:

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headworks.claim_spec import ClaimSpec
-from headworks.claims import (
-    SHAPES,
-    WIDTH,
-    dump,
-    evaluate,
-    markdown_table,
-    rounded,
-    verdict_table,
-)
+from headworks.claims import dump, evaluate, rounded
 from headworks.errors import HeadworksError
+from headworks.verdicts import SHAPES, WIDTH, markdown_table, verdict_table
 
 SPREAD = np.array([-0.3, -0.1, 0.0, 0.1, 0.3])
 

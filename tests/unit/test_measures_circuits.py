@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headworks.measures import circuits
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from headworks.errors import HeadworksError
 from headworks.measures import losses
 

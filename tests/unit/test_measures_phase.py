@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from headworks.errors import HeadworksError
 from headworks.measures import phase
 

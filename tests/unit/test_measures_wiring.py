@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from headworks.measures import attention, circuits, losses, wiring
 from headworks.model import cross_entropy
 from headworks.tape import Override, Tape

@@ -17,7 +17,7 @@ VARIANTS = {
     "attention_only": {},
     "learned": {"positions": "learned"},
     "rotary": {"positions": "rotary"},
-    "rotary_partial": {"positions": "rotary", "rotary_dim": 4, "rotary_base": 100.0},
+    "rotary_partial": {"positions": "rotary", "rotary_dim": 4, "position_base": 100.0},
     "no_positions": {"positions": "none"},
     "mlp": {"d_mlp": 48, "bias": True},
     "gelu_tanh": {"d_mlp": 48, "activation": "gelu_tanh"},

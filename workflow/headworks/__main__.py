@@ -23,19 +23,23 @@ def main(arguments: list[str] | None = None) -> int:
         for stream in {sys.stderr, terminal}:
             print(f"headworks: {error}", file=stream, flush=True)
         return 1
-    except MemoryError:
-        text = "headworks: out of memory; lower the number of seeds, the batch or the probe's examples"
-        for stream in {sys.stderr, terminal}:
-            print(text, file=stream, flush=True)
-        return 1
-    except Exception:
+    except Exception as error:
+        if _out_of_memory(error):
+            text = "headworks: out of memory; lower the number of seeds, the batch or the probe's examples"
+            for stream in {sys.stderr, terminal}:
+                print(text, file=stream, flush=True)
+            return 1
         traceback.print_exc()
-        print(
-            f"headworks: failed with an error nobody foresaw; the traceback is in {getattr(options, 'log', 'stderr')}",
-            file=terminal,
-        )
+        where = getattr(options, "log", None) or "above"
+        print(f"headworks: failed with an error nobody foresaw; traceback: {where}", file=terminal)
         return 1
     return 0
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Python's error, the CPU allocator's or CUDA's; told by their text, since importing torch takes seconds."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "can't allocate memory" in said or "CUDA out of memory" in said
 
 
 def _redirect(log: Path):
@@ -60,19 +64,22 @@ def _parser() -> argparse.ArgumentParser:
 
     verdicts = commands.add_parser("verdicts", help="print the verdict table")
     verdicts.add_argument("claims", type=Path, nargs="+", help="claim files")
-    verdicts.add_argument("--markdown", action="store_true", help="as in the README")
+    verdicts.add_argument("--csv", type=Path, help="write them to this file instead")
     verdicts.set_defaults(run=_verdicts)
 
     docs = commands.add_parser(
         "docs", help="bring generated files up to date: schemas, config/README.md, README.md"
     )
+    docs.add_argument("--results", action="store_true", help="take verdicts and figures from results/ first")
     docs.set_defaults(run=_docs)
     return parser
 
 
 def _docs(options: argparse.Namespace) -> None:
-    from headworks.docs import write
+    from headworks.docs import take_results, write
 
+    if options.results:
+        take_results()
     for path in write():
         print(f"wrote {path}")
 
@@ -86,12 +93,14 @@ def _make(options: argparse.Namespace) -> None:
 
 
 def _verdicts(options: argparse.Namespace) -> None:
-    import json
+    from headworks.store import write_text
+    from headworks.verdicts import csv_table, read, verdict_table
 
-    from headworks.claims import markdown_table, verdict_table
-
-    claims = [json.loads(path.read_text(encoding="utf-8")) for path in options.claims]
-    print(markdown_table(claims) if options.markdown else verdict_table(claims))
+    claims = [read(path) for path in options.claims]
+    if options.csv:
+        write_text(options.csv, csv_table(claims))
+    else:
+        print(verdict_table(claims))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ from headworks.claim_spec import Bounds, ClaimSpec, Statistic
 from headworks.errors import HeadworksError
 from headworks.statistics import exact_interval, is_yes_or_no, mean_interval, per_replica
 
-SHAPES = {"reproduced": "●", "not reproduced": "✕", "inconclusive": "◐", "underpowered": "◌", "unsound": "⊘"}
 DIGITS = 6
-WIDTH = 120
 MOST_MISSING = 1 / 3
 MOST_REPLICAS = 200
 
@@ -200,86 +198,3 @@ def _seeds(measured: Measurement) -> list[dict]:
 
 
 # Tables for people
-
-
-def verdict_table(results: list[dict]) -> str:
-    """Verdicts as plain text of at most 120 columns, grouped by study."""
-    if not results:
-        return "No claims."
-    header = ["claim", "verdict", "value [interval]", "criterion", "control", "seeds"]
-    rows = [(result["study"], _cells(result)) for result in results]
-    widths = [max(map(len, column)) for column in zip(header, *(cells for _, cells in rows), strict=True)]
-    room = WIDTH - 2 * len(widths) - sum(widths[1:])
-    widths[0] = max(len(header[0]), min(widths[0], room))
-    lines = []
-    for study in dict.fromkeys(study for study, _ in rows):
-        lines += [f"{study} ({_scales(results, study)})", _line(header, widths)]
-        lines += [_line(cells, widths) for of, cells in rows if of == study] + [""]
-    lines.append(_totals(results))
-    if any(result["beyond_paper"] for result in results):
-        lines.append("* ours, not the paper's")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def markdown_table(results: list[dict]) -> str:
-    """Verdicts as a Markdown table, one row a claim."""
-    rows = [["study", "statement", "paper", "ours", "criterion", "control", "verdict"], ["---"] * 7]
-    for result in results:
-        control = result["control"]
-        statement = result["statement"] + (" (beyond the paper)" if result["beyond_paper"] else "")
-        rows.append(
-            [
-                result["study"],
-                statement,
-                f"{result['reported']} ({result['source']})",
-                _value(result["value"], result["interval"]),
-                result["criterion"]["text"],
-                f"{control['is']}: {_value(control['value'], control['interval'])}, {control['state']}",
-                f"{SHAPES[result['verdict']]} {result['verdict']}",
-            ]
-        )
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
-
-
-def _cells(result: dict) -> list[str]:
-    n_seeds = len(result["seeds"])
-    return [
-        result["claim"] + ("*" if result["beyond_paper"] else ""),
-        f"{SHAPES[result['verdict']]} {result['verdict']}",
-        _value(result["value"], result["interval"]),
-        result["criterion"]["text"],
-        f"{_number(result['control']['value'])} {result['control']['state']}",
-        f"{n_seeds - len(result['missing'])}/{n_seeds}" if result["missing"] else str(n_seeds),
-    ]
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    return "".join("  " + _fitted(cell, width) for cell, width in zip(cells, widths, strict=True))
-
-
-def _fitted(cell: str, width: int) -> str:
-    return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "…"
-
-
-def _scales(results: list[dict], study: str) -> str:
-    found = dict.fromkeys(result["scale"] for result in results if result["study"] == study)
-    return ", ".join(f"{scale} scale" for scale in found)
-
-
-def _totals(results: list[dict]) -> str:
-    counts = {verdict: sum(result["verdict"] == verdict for result in results) for verdict in SHAPES}
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    return f"{len(results)} claim{'s' if len(results) != 1 else ''}: {parts}"
-
-
-def _value(value: float | None, interval: list) -> str:
-    ends = "" if None in interval else f" [{_number(interval[0])}, {_number(interval[1])}]"
-    return _number(value) + ends
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _escaped(cell: str) -> str:
-    return " ".join(cell.split()).replace("|", "\\|")

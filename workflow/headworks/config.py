@@ -1,7 +1,9 @@
 """The config as typed models: loading, overlays, validation. The JSON schema and config/README.md come from here."""
 
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -148,8 +150,9 @@ def merge(base: dict, over: dict) -> dict:
     for key, value in over.items():
         if value is None:
             merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
+        elif isinstance(value, dict):
+            below = merged.get(key)
+            merged[key] = merge(below if isinstance(below, dict) else {}, value)
         else:
             merged[key] = value
     return merged
@@ -181,6 +184,8 @@ def _study(path: Path, body: dict) -> StudyConfig:
     body["runs"] = {name: _like(path, name, run, settings) for name, run in (body.get("runs") or {}).items()}
     study = _validated(StudyConfig, body, path)
     _check_names(path, study)
+    _check_tables(path, study)
+    _check_activation_files(path, study)
     return _resolved_options(path, study)
 
 
@@ -225,9 +230,34 @@ def _check_names(path: Path, study: StudyConfig) -> None:
         known(f"claims.{name}.figure", [claim.figure], study.figures)
 
 
+def _check_tables(path: Path, study: StudyConfig) -> None:
+    """No table may need itself, however indirectly."""
+    try:
+        TopologicalSorter({name: entry.tables for name, entry in study.experiments.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        raise HeadworksError(
+            f"{path}: experiments.{circle[0]}.tables: a table that needs itself cannot be made: {' → '.join(circle)}"
+        ) from None
+
+
+def _check_activation_files(path: Path, study: StudyConfig) -> None:
+    """Entry `a` of run `b-c` and entry `a-b` of run `c` would be one file."""
+    owners: dict[str, str] = {}
+    for name, entry in study.activations.items():
+        for run in entry.runs:
+            file = f"{name}-{run}"
+            if file in owners:
+                raise HeadworksError(
+                    f"{path}: activations.{name}: its file for run {run!r} would be {file}.h5, as one of "
+                    f"activations.{owners[file]} already is; rename one of the two"
+                )
+            owners[file] = name
+
+
 def _resolved_options(path: Path, study: StudyConfig) -> StudyConfig:
     """Validate the options of datasets, experiments and figures with the study's own classes."""
-    options = import_module(f"headworks.studies.{study.study}.options")
+    options = _options_module(path, study.study)
     updates = {}
     for room, classes in (
         ("datasets", options.DATASETS),
@@ -245,6 +275,18 @@ def _resolved_options(path: Path, study: StudyConfig) -> StudyConfig:
             entries[name] = entry.model_copy(update={"options": parsed.model_dump(mode="json")})
         updates[room] = entries
     return study.model_copy(update=updates)
+
+
+def _options_module(path: Path, study: str) -> ModuleType:
+    module = f"headworks.studies.{study}.options"
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if not module.startswith(error.name):
+            raise
+        raise HeadworksError(
+            f"{path}: study: {study!r} has no code: workflow/headworks/studies/{study}/options.py is missing"
+        ) from None
 
 
 def _validated(kind: type[Spec], body: Any, path: Path | str, prefix: str = "") -> Any:

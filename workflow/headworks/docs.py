@@ -5,33 +5,83 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import typing
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from headworks import claim_spec, config, spec
 from headworks.digest import ROOT
+from headworks.plan import Plan
+from headworks.verdicts import markdown_table, read
 
 REPOSITORY = ROOT.parent.parent
 FIX = "headworks docs"
 
 
-def generated() -> dict[Path, str]:
+VERDICTS = Path("docs/verdicts.json")
+"""The verdicts of the latest laptop-scale run, which the README shows."""
+PICTURES = {"docs/coperturbation.png": "results/olsson2022/figures/coperturbation.png"}
+
+
+def generated(repository: Path = REPOSITORY) -> dict[Path, str]:
     """Path, relative to the repository, to the text it must hold."""
     return {
         Path("workflow/schemas/config.json"): schema(config.Config),
         Path("workflow/schemas/study.json"): schema(config.StudyConfig),
         Path("config/README.md"): config_readme(),
+        Path("README.md"): readme((repository / "README.md").read_text(encoding="utf-8"), repository),
     }
+
+
+def readme(text: str, repository: Path) -> str:
+    """README.md with its verdict table and rule graph brought up to date."""
+    results = json.loads((repository / VERDICTS).read_text(encoding="utf-8"))
+    counts = Counter(result["verdict"] for result in results)
+    summary = ", ".join(
+        f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=lambda item: -item[1])
+    )
+    scales = "/".join(sorted({result["scale"] for result in results}))
+    table = f"{len(results)} claims at the {scales} scale: {summary}.\n\n{markdown_table(results)}"
+    return between(between(text, "verdicts", table), "rules", rule_graph(repository))
+
+
+def rule_graph(repository: Path) -> str:
+    """The rules as Snakemake draws them, as a Mermaid diagram."""
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js", "--forceall", "--quiet"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository).stdout
+    lines = [line for line in found.splitlines() if "-->" in line or re.search(r"id\d+\[", line)]
+    return "\n".join(["```mermaid", "flowchart LR", *(f"    {line.strip()}" for line in lines), "```"])
+
+
+def take_results(repository: Path = REPOSITORY) -> None:
+    """Copy the verdicts and the README's pictures from results/."""
+    plan = Plan(
+        config.load(
+            yaml.safe_load((repository / "config/config.yaml").read_text()), repository / "config/studies"
+        )
+    )
+    paths = [path for study in plan.selected for path in plan.paths(study, "claims")]
+    results = [read(repository / path) for path in paths]
+    (repository / VERDICTS).parent.mkdir(exist_ok=True)
+    (repository / VERDICTS).write_text(
+        json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    for target, source in PICTURES.items():
+        shutil.copyfile(repository / source, repository / target)
 
 
 def write(repository: Path = REPOSITORY) -> list[Path]:
     """Bring every generated file up to date; returns those that changed."""
     changed = []
-    for path, text in generated().items():
+    for path, text in generated(repository).items():
         target = repository / path
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,8 @@ UNITS = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 
 def style() -> None:
-    """Set the common style; `canvas` calls it."""
+    """Set the common style, whatever a matplotlibrc says; `canvas` calls it."""
+    mpl.rcdefaults()
     sns.set_theme(style="ticks", context="paper")
     inked = (
         "text.color",

@@ -82,20 +82,20 @@ def smear(x: Tensor, alpha: Tensor, lag: int) -> Tensor:
 def position_table(spec: ModelSpec, t: int, like: Tensor) -> Tensor | None:
     """Sinusoids [t, d] to add, or cosines and sines [2, t, rotated dimensions / 2] to rotate by."""
     if spec.positions == "sinusoidal_qk":
-        return sinusoids(t, spec.d_model, like.device).to(like.dtype)
+        return sinusoids(t, spec.d_model, spec.position_base, like.device).to(like.dtype)
     if spec.positions == "rotary":
         width = spec.rotary_dim or spec.head_width
-        angles = _angles(t, width, spec.rotary_base, like.device)
+        angles = _angles(t, width, spec.position_base, like.device)
         return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
     return None
 
 
-def sinusoids(t: int, width: int, device: torch.device | None = None) -> Tensor:
+def sinusoids(t: int, width: int, base: float = 10000.0, device: torch.device | None = None) -> Tensor:
     """[t, width], sines then cosines, of Vaswani 2017, sec. 3.5, and Press 2021 (Shortformer), sec. 4.
 
     Unscaled: their mean square is 1/2, next to 1 of the normalised residual stream they are added to.
     """
-    angles = _angles(t, width + width % 2, 10000.0, device)
+    angles = _angles(t, width + width % 2, base, device)
     return torch.cat([angles.sin(), angles.cos()], -1)[:, :width].float()
 
 

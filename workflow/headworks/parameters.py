@@ -72,7 +72,8 @@ def initial_parameters(spec: ModelSpec, seed: int) -> Tensor:
     for name, shape in parameter_shapes(spec).items():
         kind = name.rsplit(".", 1)[1]
         if kind.startswith("W_"):
-            std = spec.init_std or _fan_in(name, shape, spec) ** -0.5
+            own = spec.embed_std if name == "embed.W_E" else None
+            std = own or spec.init_std or _fan_in(name, shape, spec) ** -0.5
             parts.append(torch.randn(shape, generator=generator) * std)
         elif kind == "alpha":
             parts.append(torch.full(shape, spec.smear.alpha))

@@ -51,6 +51,17 @@ class Plan:
     def path(self, study: str, room: str, name: str) -> str:
         return ROOMS[room].format(study=study, name=name)
 
+    def figure_caption(self, study: str, name: str) -> str:
+        """A figure's caption with its {options} filled in."""
+        figure = self.config.studies[study].figures[name]
+        try:
+            return figure.caption.format(**figure.options)
+        except (KeyError, IndexError, ValueError) as error:
+            raise HeadworksError(
+                f"config/studies/{study}.yaml: figures.{name}.caption: {error} is not an option of the figure; "
+                f"allowed in braces: {', '.join(sorted(figure.options))}"
+            ) from None
+
     def job(self, study: str, room: str, name: str) -> Job:
         """The job that makes one artefact. Raises HeadworksError if the config has none of that name."""
         if study not in self.config.studies:

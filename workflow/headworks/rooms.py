@@ -157,6 +157,7 @@ def claims(job: Job, out: Path) -> None:
     """Judge a claim."""
     from headworks.claim_spec import ClaimSpec
     from headworks.claims import dump, evaluate
+    from headworks.history import criterion_commit
 
     claim = ClaimSpec.model_validate(job.spec["claim"])
     frames = {name: store.read_table(item.path, item) for name, item in job.inputs_of("tables").items()}
@@ -168,6 +169,7 @@ def claims(job: Job, out: Path) -> None:
             for name, item in job.inputs_of("tables").items()
         },
         "versions": store.versions(),
+        "criterion_commit": criterion_commit(Path("config/studies"), job.study, job.name),
     }
     result = evaluate(job.study, job.name, claim, frames, scale=job.spec["scale"], provenance=provenance)
     store.write_text(out, dump(result))

@@ -62,7 +62,7 @@ class ModelSpec(Spec):
         "sinusoidal_qk",
         description="Learned: added to the embedding. sinusoidal_qk: added to the inputs of queries and keys in each layer, never to the residual stream.",
     )
-    rotary_base: PositiveFloat = Field(10000.0, description="Base of the rotary frequencies.")
+    position_base: PositiveFloat = Field(10000.0, description="Base of the frequencies of rotary and of sinusoidal positions.")
     rotary_dim: PositiveInt | None = Field(
         None, description="Rotated dimensions of each head; all when left out."
     )
@@ -73,6 +73,9 @@ class ModelSpec(Spec):
     )
     tied: bool = Field(False, description="Unembed with the transposed embedding.")
     smear: SmearSpec | None = Field(None, description="Smeared keys or values; none when left out.")
+    embed_std: PositiveFloat | None = Field(
+        None, description="Standard deviation of the initial token embedding; as init_std when left out."
+    )
     init_std: PositiveFloat | None = Field(
         None, description="Standard deviation of initial weights; 1/sqrt(fan_in) when left out."
     )

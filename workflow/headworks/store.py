@@ -173,11 +173,10 @@ def read_table(path: Path, expected: Input | None = None) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise ArtefactError(f"{path} does not exist. Run: snakemake --cores all {path}")
-    with open(path, encoding="utf-8") as file:
-        first = file.readline()
+    with open(path, "rb") as file:
         try:
-            found = json.loads(first.removeprefix("# "))
-        except json.JSONDecodeError:
-            found = {}
-        _check(path, found, expected)
+            found = json.loads(file.readline().removeprefix(b"# "))
+        except ValueError:
+            found = None
+        _check(path, found if isinstance(found, dict) else {}, expected)
         return pd.read_csv(file)

@@ -26,7 +26,7 @@ def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, step, tokens, layer, head, kind; icl_change (nats; positive: the head serves in-context
     learning), icl_share (of the intact score), early_loss_change (nats, at the early index), projection (nats along
     the phase change, negative: the ablation undoes it), prefix, prefix_over_chance, previous, induction and
-    previous_head (0 or 1), random_head (as many as induction heads, drawn from all heads of the replica: a control)."""
+    previous_head (true or false), random_head (as many as induction heads, drawn from all heads of the replica: a control)."""
     frames = []
     for name, run in inputs.runs.items():
         cached, tokens = (
@@ -45,8 +45,8 @@ def table(options, inputs) -> pd.DataFrame:
                     frame.assign(run=name, step=run.steps[snapshot], tokens=run.tokens[snapshot], kind=kind)
                 )
     frame = pd.concat(frames, ignore_index=True).drop(columns="replica")
-    frame["induction"] = (frame["prefix_over_chance"] >= options.induction).astype(int)
-    frame["previous_head"] = (frame["previous"] >= options.previous).astype(int)
+    frame["induction"] = frame["prefix_over_chance"] >= options.induction
+    frame["previous_head"] = frame["previous"] >= options.previous
     first = ["run", "seed", "step", "tokens", "kind", "layer", "head"]
     generator = np.random.default_rng(LOTTERY_ROLE)
     lottery = frame.sort_values(first, kind="stable").groupby(["run", "seed", "step", "kind"])["induction"]

@@ -13,7 +13,7 @@ PROBE_ROLE = 5
 def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, snapshot (first or last), kind (k, q, v), layer, head (the later one), earlier_layer,
     earlier_head, score, z (standard deviations over the random baseline), prefix of the later head, previous of the
-    earlier head, pair (1 for the best prefix head with the best previous-token head, else 0)."""
+    earlier head, pair (true for the best prefix head with the best previous-token head)."""
     rows = []
     for name, run in inputs.runs.items():
         cached, spec = inputs.activations[options.activations][name], run.model_spec
@@ -79,6 +79,6 @@ def _best_pair(frame: pd.DataFrame) -> pd.Series:
     group = frame.groupby(["run", "seed", "snapshot", "kind"])
     best_prefix = frame["prefix"] == group["prefix"].transform("max")
     among = frame["previous"].where(best_prefix)
-    return (
-        among == among.groupby([frame[key] for key in ("run", "seed", "snapshot", "kind")]).transform("max")
-    ).astype(int)
+    return among == among.groupby([frame[key] for key in ("run", "seed", "snapshot", "kind")]).transform(
+        "max"
+    )

@@ -7,29 +7,32 @@ import torch
 from headworks.measures.losses import BROKEN, NEW, REPEATED, fingerprint, token_classes
 from headworks.studies.olsson2022.experiments.windows import bounds
 
+SHUFFLE_ROLE = 10
 CLASSES = {NEW: "new", REPEATED: "repeated", BROKEN: "broken"}
 
 
 def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, kind (new, repeated, broken, or shuffled: random classes of the same sizes), share of
-    tokens, change of loss over the window (nats per token, negative is better), excess over the class `new`."""
+    tokens, change of loss over the window (nats per token, negative is better), excess over the class `new`. NaN without a
+    window."""
     phases = inputs.tables[options.phases]
     rows = []
     for name, run in inputs.runs.items():
         cached = inputs.activations[options.activations][name]
         classes = token_classes(torch.from_numpy(cached.tokens("corpus")))
-        shuffled = classes.flatten()[
-            torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(0))
-        ].view(classes.shape)
+        order = torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(SHUFFLE_ROLE))
+        labelled = {"": classes, "shuffled-": classes.flatten()[order].view(classes.shape)}
         for replica, seed in enumerate(run.seeds):
             window = bounds(phases, name, seed, options.reference, run.tokens)
-            if window is None or run.diverged[replica] >= 0:
-                continue
-            before, after = (torch.from_numpy(cached.get("corpus", "loss", i)[replica]) for i in window)
-            for labels, prefix in ((classes, ""), (shuffled, "shuffled-")):
-                changes = fingerprint(before, after, labels)
+            for prefix, labels in labelled.items():
+                changes = torch.full((len(CLASSES),), torch.nan)
+                if window is not None:
+                    before, after = (
+                        torch.from_numpy(cached.get("corpus", "loss", i)[replica]) for i in window
+                    )
+                    changes = fingerprint(before, after, labels)
                 for code, kind in CLASSES.items():
                     share = float((labels == code).float().mean())
-                    change = float(changes[code])
-                    rows.append((name, seed, prefix + kind, share, change, change - float(changes[NEW])))
+                    excess = float(changes[code] - changes[NEW])
+                    rows.append((name, seed, prefix + kind, share, float(changes[code]), excess))
     return pd.DataFrame(rows, columns=["run", "seed", "kind", "share", "change", "excess"])

@@ -4,6 +4,8 @@ Heads found on one probe are ablated on other sequences: the set is chosen from 
 measured on evaluation sequences.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -19,38 +21,36 @@ def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, set (induction or random), draw, kind, heads (ablated), icl (nats, intact), removed (share
     of the in-context-learning score that the ablation removes; more than 1 turns it round). NaN for a replica without
     induction heads, or with fewer other heads than those."""
+    return pd.concat([of_run(name, options, inputs) for name in inputs.runs], ignore_index=True)
+
+
+def of_run(name: str, options, inputs) -> pd.DataFrame:
+    """The rows of one run."""
+    run, cached = inputs.runs[name], inputs.activations[options.activations][name]
+    model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
+    chosen = scores(cached, len(cached.snapshots) - 1)["prefix_over_chance"] >= options.induction
+    intact = in_context_score(losses(tokens, model).mean(1), width=options.width)
+    wanted = chosen.sum((0, 2))
+    sets = [
+        ("induction", 0, chosen),
+        *(("random", draw, random_set(chosen, draw, options.seed)) for draw in range(options.draws)),
+    ]
     frames = []
-    for name, run in inputs.runs.items():
-        cached = inputs.activations[options.activations][name]
-        model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
-        chosen = scores(cached, len(cached.snapshots) - 1)["prefix_over_chance"] >= options.induction
-        intact = in_context_score(losses(tokens, model).mean(1), width=options.width)
-        sets = [
-            ("induction", 0, chosen),
-            *(("random", i, random_set(chosen, i, options.seed)) for i in range(options.draws)),
-        ]
-        for kind, recipe in KINDS.items():
-            for label, draw, heads in sets:
-                loss = losses(
-                    tokens, lambda part, heads=heads, recipe=recipe: recipe(model, part, masks(heads))
-                )
-                removed = (1 - in_context_score(loss.mean(1), width=options.width) / intact).numpy()
-                wanted = chosen.sum((0, 2))
-                comparable = (wanted > 0) & (heads.sum((0, 2)) == wanted)
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "run": name,
-                            "seed": run.seeds,
-                            "set": label,
-                            "draw": draw,
-                            "kind": kind,
-                            "heads": wanted,
-                            "icl": intact.numpy(),
-                            "removed": np.where(comparable, removed, np.nan),
-                        }
-                    )
-                )
+    for kind, recipe in KINDS.items():
+        for label, draw, heads in sets:
+            loss = losses(tokens, partial(recipe, model, heads=masks(heads)))
+            removed = (1 - in_context_score(loss.mean(1), width=options.width) / intact).numpy()
+            comparable = (wanted > 0) & (heads.sum((0, 2)) == wanted)
+            about = {
+                "run": name,
+                "seed": run.seeds,
+                "set": label,
+                "draw": draw,
+                "kind": kind,
+                "heads": wanted,
+            }
+            measured = {"icl": intact.numpy(), "removed": np.where(comparable, removed, np.nan)}
+            frames.append(pd.DataFrame(about | measured))
     return pd.concat(frames, ignore_index=True)
 
 

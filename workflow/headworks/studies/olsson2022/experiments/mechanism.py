@@ -1,6 +1,9 @@
 """Patterns replaced by what the theory says they are: an exact shift for the previous-token head, exact matches for
 induction heads (Olsson 2022, Argument 5; Redwood's comment printed with the paper)."""
 
+from functools import partial
+
+import numpy as np
 import pandas as pd
 import torch
 
@@ -19,45 +22,37 @@ def table(options, inputs) -> pd.DataFrame:
     is none), 'induction: shuffled' (control: the matches of another sequence). One previous-token head, and all heads
     with at least half of the best prefix-matching score.
     """
-    frames = []
-    for name, run in inputs.runs.items():
-        cached = inputs.activations[options.activations][name]
-        model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
-        found = scores(cached, len(cached.snapshots) - 1)
-        prefix = found["prefix"]
-        sets = {
-            "previous": masks(best(found["previous"])),
-            "induction": masks(prefix >= prefix.max(axis=(0, 2), keepdims=True) / 2),
-        }
-        intact = _score(tokens, model, options)
-        for role, patterns in PATTERNS.items():
-            heads = sets[role]
-            ablated = _score(tokens, lambda part, heads=heads: full_ablation(model, part, heads), options)
-            for label, pattern in patterns.items():
-                icl = _score(
-                    tokens,
-                    lambda part, heads=heads, pattern=pattern: replace_pattern(
-                        model, part, heads, pattern(part)
-                    ),
-                    options,
-                )
-                lost = ablated - intact
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "run": name,
-                            "seed": run.seeds,
-                            "replaced": f"{role}: {label}",
-                            "lost": lost,
-                            "recovered": (ablated - icl) / lost,
-                        }
-                    )
-                )
+    return pd.concat([of_run(name, options, inputs) for name in inputs.runs], ignore_index=True)
+
+
+def of_run(name: str, options, inputs) -> pd.DataFrame:
+    """The rows of one run."""
+    run, cached = inputs.runs[name], inputs.activations[options.activations][name]
+    model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
+    found = scores(cached, len(cached.snapshots) - 1)
+    prefix = found["prefix"]
+    sets = {
+        "previous": masks(best(found["previous"])),
+        "induction": masks(prefix >= prefix.max(axis=(0, 2), keepdims=True) / 2),
+    }
+
+    def score(logits) -> np.ndarray:
+        return in_context_score(losses(tokens, logits).mean(1), width=options.width).numpy()
+
+    def with_pattern(heads, pattern):
+        return lambda part: replace_pattern(model, part, heads, pattern(part))
+
+    intact, frames = score(model), []
+    for role, patterns in PATTERNS.items():
+        heads = sets[role]
+        ablated = score(partial(full_ablation, model, heads=heads))
+        for label, pattern in patterns.items():
+            kept = ablated - score(with_pattern(heads, pattern))
+            about = {"run": name, "seed": run.seeds, "replaced": f"{role}: {label}"}
+            frames.append(
+                pd.DataFrame(about | {"lost": ablated - intact, "recovered": kept / (ablated - intact)})
+            )
     return pd.concat(frames, ignore_index=True)
-
-
-def _score(tokens: torch.Tensor, logits, options):
-    return in_context_score(losses(tokens, logits).mean(1), width=options.width).numpy()
 
 
 def shift(tokens: torch.Tensor, by: int = 1) -> torch.Tensor:

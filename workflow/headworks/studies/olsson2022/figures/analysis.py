@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from headworks.errors import HeadworksError
 from headworks.figures import (
     CONTROL,
     PALETTE,
@@ -156,6 +157,12 @@ def _scene(options, frames, runs) -> Scene:
     )
     first = {run: int(curves.loc[curves["run"] == run, "seed"].iloc[0]) for run in runs}
     seeds = first if options.seed is None else dict.fromkeys(runs, options.seed)
+    for run, seed in seeds.items():
+        found = sorted(set(curves.loc[curves["run"] == run, "seed"]))
+        if seed not in found:
+            raise HeadworksError(
+                f"options.seed: {seed} is not a seed of the run {run!r}; allowed: {', '.join(map(str, found))}"
+            )
     return Scene(
         {run: Look(CONTROL if run in options.controls else PALETTE[2]) for run in runs},
         dict(zip(layers, shades(len(layers)), strict=True)),
@@ -174,7 +181,7 @@ def _draw_row(figure, row: Row, line, frame, phases, runs, scene: Scene) -> None
         if axis is not line[0]:
             axis.sharey(line[0])
             axis.tick_params(labelleft=False)
-        if rows.empty:
+        if not (rows["seed"] == scene.seeds[run]).any():
             say(axis, "not measured")
             axis.set_xticks([])
             continue
@@ -183,6 +190,7 @@ def _draw_row(figure, row: Row, line, frame, phases, runs, scene: Scene) -> None
             _window(axis, windows(phases, run, scene.seeds[run]), row.draw is heat_map)
     line[0].set_ylabel(row.label, fontsize=7)
     if meshes and row.draw is heat_map:
+        line[-1].set_label("colour bar")
         figure.colorbar(meshes[-1], cax=line[-1], label="nats").outline.set_visible(False)
     else:
         line[-1].set_axis_off()

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from headworks.errors import HeadworksError
 from headworks.figures import CONTROL, PALETTE, Look, drawable, handle, legend, need, patch, pretty, shade
 
 MEASURES = {
@@ -76,7 +77,12 @@ def last_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def one_dataset(frame: pd.DataFrame, wanted: str | None) -> pd.DataFrame:
     """The rows of the dataset asked for, or of the first."""
-    return frame[frame["dataset"] == (wanted or frame["dataset"].iloc[0])]
+    found = list(dict.fromkeys(frame["dataset"]))
+    if wanted and wanted not in found:
+        raise HeadworksError(
+            f"options.dataset: {wanted!r} is not in the table of the floor; allowed: {', '.join(found)}"
+        )
+    return frame[frame["dataset"] == (wanted or found[0])]
 
 
 def edges(centres: np.ndarray, log: bool) -> np.ndarray:
