@@ -21,6 +21,7 @@ ALL = {
     "results/toy/figures/curve.svg",
     "results/claims/toy.learns.json",
     "results/claims/toy.generalises.json",
+    "results/claims/toy.csv",
 }
 
 

@@ -11,7 +11,9 @@ LEARNER = {"results/toy/runs/learner.h5"}
 STILL = {"results/toy/runs/still.h5"}
 ACTIVATIONS = {"results/toy/activations/probes-learner.h5"}
 FIGURE = {"results/toy/figures/curve.svg"}
-LEARNS, GENERALISES = {"results/claims/toy.learns.json"}, {"results/claims/toy.generalises.json"}
+VERDICTS = {"results/claims/toy.csv"}
+LEARNS = {"results/claims/toy.learns.json"} | VERDICTS
+GENERALISES = {"results/claims/toy.generalises.json"} | VERDICTS
 CURVE = {"results/toy/tables/curve.csv"} | FIGURE | LEARNS
 PROBE = {"results/toy/tables/probe.csv"} | GENERALISES
 CONFIG = "config/studies/toy.yaml"
@@ -36,7 +38,7 @@ VALUES = {
     "a criterion": ("criterion: {below: 1.0}", "criterion: {below: 0.9}", LEARNS),
     "a comment": ("# A study for the tests", "# The study of the tests", set()),
     "the order of keys": ("{steps: 40, batch: 8,", "{batch: 8, steps: 40,", set()),
-    "a caption": ("caption: Loss over training.", "caption: The loss.", set()),
+    "a caption": ("caption: Loss over training.", "caption: The loss.", FIGURE),
 }
 
 CODE = {
@@ -63,7 +65,10 @@ def test_everything_was_made(finished):
 
 
 def test_a_deleted_figure_is_drawn_again_alone(checkout):
+    """Also when only its PNG is gone; and to the same bytes."""
     before = checkout.file_bytes()
+    (checkout / "results/toy/figures/curve.png").unlink()
+    assert checkout.planned() == FIGURE
     (checkout / "results/toy/figures/curve.svg").unlink()
     assert outputs(checkout.snakemake()) == FIGURE
     assert checkout.file_bytes() == before
