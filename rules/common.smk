@@ -50,8 +50,10 @@ def needs(room):
 
 
 def everything(study):
-    """The targets of one study: every claim, their table, every figure."""
-    return [*PLAN.paths(study, "claims"), f"results/claims/{study}.csv", *PLAN.paths(study, "figures")]
+    """The targets of one study: every claim, their table, every figure in both of its formats."""
+    figures = PLAN.paths(study, "figures")
+    pngs = [path.removesuffix("svg") + "png" for path in figures]
+    return [*PLAN.paths(study, "claims"), f"results/claims/{study}.csv", *figures, *pngs]
 
 
 def visible_gpus():

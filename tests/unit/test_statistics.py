@@ -288,3 +288,9 @@ def test_coverage_of_bca_is_no_better():
         ).confidence_interval
         covered.append(interval.low <= 0 <= interval.high)
     assert 0.72 < np.mean(covered) < 0.90
+
+
+def test_a_truth_that_no_row_meets_is_undefined_and_no_error():
+    table = pd.DataFrame({"seed": [0, 1], "run": "a", "found": False, "gain": [1.0, 2.0]})
+    found = measure(table, name="mean", column="gain", where={"run": "a", "found": True})
+    assert found == approximately({0: math.nan, 1: math.nan})

@@ -266,8 +266,12 @@ def _check_values(table: pd.DataFrame, key: str, column: str, values: list, orig
 
 
 def _check_rows(table: pd.DataFrame, where: dict, origin: str, replicas: str) -> None:
-    """Values that never occur together are a slip in the config; bounds that no row meets are a finding."""
-    fixed = {c: v for c, v in where.items() if not isinstance(v, Bounds) and not _is_extreme(table, c, v)}
+    """Values that never occur together are a slip in the config; bounds or truths that no row meets are a finding."""
+    fixed = {
+        column: value
+        for column, value in where.items()
+        if not isinstance(value, Bounds | bool) and not _is_extreme(table, column, value)
+    }
     if not meets(table, fixed, replicas).any():
         asked = " and ".join(f"{column} = {value!r}" for column, value in fixed.items()) or "any value"
         raise HeadworksError(f"{origin}: no row has {asked}; the table has {len(table)} rows.")
