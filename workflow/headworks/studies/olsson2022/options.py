@@ -159,8 +159,10 @@ class Floor(Spec):
     """Loss by position of the Bayes-optimal predictor and of one that knows the bigram table only."""
 
 
-class Nothing(Spec):
-    """No options."""
+class Gaps(Spec):
+    """Distance of trained models from the Bayes-optimal predictor."""
+
+    activations: Name = Field("probes", description="Entry of `activations` with the probe 'corpus'.")
 
 
 EXPERIMENTS = {
@@ -178,6 +180,5 @@ EXPERIMENTS = {
     "abstract": Abstract,
     "corpus": Corpus,
     "floor": Floor,
+    "gaps": Gaps,
 }
-
-

@@ -68,7 +68,6 @@ class TextSpec(DatasetOptions):
             )
         return self
 
-
     def fingerprint(self) -> str:
         """Digest of the names and contents of a user's text files: editing one makes the dataset anew."""
         if self.folder is None:
