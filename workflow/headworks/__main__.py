@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from headworks import progress
 from headworks.errors import HeadworksError
 
 
@@ -43,9 +44,12 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _redirect(log: Path):
-    """Send this process's output to a log file, native libraries' included; returns the terminal's stderr."""
+    """Send this process's output to a log file, native libraries' included; returns the terminal's stderr.
+
+    The terminal goes on getting errors and plain lines of progress.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    terminal = os.fdopen(os.dup(2), "w")
+    terminal = progress.mirror = os.fdopen(os.dup(2), "w")
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
