@@ -36,7 +36,9 @@ def loop(model: Transformer, inputs: Tensor, reduce: Callable[[Tensor], Tensor])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     one_thread()
@@ -54,6 +56,7 @@ def main() -> None:
     }
     with lens(subject.weights(), batches) as peer:
         if peer:
+            about["versions"] |= peer.versions()
             theirs = torch.from_numpy(peer.logits())
             found[LENS] = {(l, head): theirs[l, head][None] for l, head in found[SWEEP]}
             contestants[LENS] = lambda: peer.ask("ablate")["seconds"]

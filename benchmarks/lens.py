@@ -6,12 +6,14 @@ TransformerLens' names), tokens.npy, settings.json. A line on standard input ask
     train N   {"seconds": processor time of one update, "losses": [...]}
     ablate    {"seconds": processor time of a loop over all heads}
     logits    {}; writes logits.npy [layer, head, b, t, v]
+    versions  {package: version}
 """
 
 import json
 import os
 import sys
 import time
+from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
 
@@ -31,7 +33,9 @@ def bridge(settings: dict, parameters: dict[str, np.ndarray]) -> TransformerBrid
     ours |= {"head.weight": parameters["unembed.W_U"].T}
     ours |= {"ln_out.weight": parameters["ln_final.w"], "ln_out.bias": parameters["ln_final.b"]}
     for l in range(config.n_layers):
-        block = {name: parameters[f"blocks.{l}.{name}"] for name in ("ln1.w", "ln1.b", "attn.W_O", "attn.b_O")}
+        block = {
+            name: parameters[f"blocks.{l}.{name}"] for name in ("ln1.w", "ln1.b", "attn.W_O", "attn.b_O")
+        }
         ours |= {f"layers.{l}.ln1.weight": block["ln1.w"], f"layers.{l}.ln1.bias": block["ln1.b"]}
         width = config.n_heads * config.d_head
         ours[f"layers.{l}.attn.o.weight"] = block["attn.W_O"].reshape(width, -1).T
@@ -69,9 +73,7 @@ def without_head(model: TransformerBridge, tokens: torch.Tensor, l: int, head: i
         z[:, :, head] = 0.0
         return z
 
-    return model.run_with_hooks(
-        tokens, return_type="logits", fwd_hooks=[(f"blocks.{l}.attn.hook_z", zero)]
-    )
+    return model.run_with_hooks(tokens, return_type="logits", fwd_hooks=[(f"blocks.{l}.attn.hook_z", zero)])
 
 
 def main(folder: Path) -> None:
@@ -100,6 +102,8 @@ def main(folder: Path) -> None:
         elif what == "logits":
             found = [without_head(model, inputs, l, head).numpy() for l, head in heads]
             np.save(folder / "logits.npy", np.stack(found).reshape(-1, model.cfg.n_heads, *found[0].shape))
+        elif what == "versions":
+            answer = {package: version(package) for package in ("transformer-lens", "torch")}
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -34,6 +34,10 @@ class Lens:
             raise SystemExit(f"the TransformerLens worker stopped at {question!r}; its message is above")
         return json.loads(answer)
 
+    def versions(self) -> dict[str, str]:
+        """Of its environment, named apart from ours."""
+        return {f"peer {package}": version for package, version in self.ask("versions").items()}
+
     def logits(self) -> np.ndarray:
         """[layer, head, b, t, v]: each head's zero ablation of the first batch."""
         self.ask("logits")

@@ -79,8 +79,7 @@ def cpu_model() -> str:
 def report(name: str, about: dict, rows: list[dict]) -> None:
     """Print a table and keep it as results/NAME.json, with the facts, and results/NAME.csv."""
     about = about | {"load_average_after": round(os.getloadavg()[0], 2)}
-    print(markdown(rows))
-    print("\n" + ", ".join(f"{key} {value}" for key, value in about.items() if key != "versions"))
+    print(f"{markdown(rows)}\n\n{conditions(about)}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({"facts": about, "rows": rows}, indent=1) + "\n")
     with open(RESULTS / f"{name}.csv", "w", newline="") as file:
@@ -89,9 +88,21 @@ def report(name: str, about: dict, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def conditions(about: dict) -> str:
+    """The facts of a run in words, one target a line."""
+    known = {
+        key.replace("_", " "): value for key, value in about.items() if key not in ("versions", "targets")
+    }
+    packages = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
+    facts = f"{', '.join(f'{key} {value}' for key, value in known.items())}; {packages}."
+    return "\n".join([facts, *(f"- {target}" for target in about.get("targets", ()))])
+
+
 def markdown(rows: list[dict]) -> str:
     """A table of rows that all have the same keys."""
-    lines = [list(rows[0]), ["---"] * len(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0])] + [
+        [_cell(value) for value in row.values()] for row in rows
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -26,16 +26,16 @@ TARGETS = {PLAIN: 1.2, LENS: 1.7}
 
 def ensemble_losses(replicas: int, compile: str) -> Iterator[float]:
     """Train for ever: the loss of each update of the first replica."""
-    ensemble = Ensemble(
-        subject.MODEL, subject.training(compile), tuple(range(replicas)), torch.device("cpu")
-    )
+    ensemble = Ensemble(subject.MODEL, subject.training(compile), tuple(range(replicas)), torch.device("cpu"))
     for batch in cycle(subject.tokens(replicas)):
         ensemble.update(batch)
         yield float(ensemble.trained.loss[ensemble.done - 1, 0])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     one_thread()
@@ -56,6 +56,7 @@ def main() -> None:
             for name, (replicas, losses) in runs.items()
         }
         if peer:
+            about["versions"] |= peer.versions()
             first[LENS] = peer.ask(f"train {UPDATES}")["losses"]
             contestants[LENS] = lambda: peer.ask(f"train {UPDATES}")["seconds"]
         best = {name: min(seconds) for name, seconds in interleaved(contestants, rounds).items()}

@@ -10,8 +10,6 @@ rule activations:
         needs("activations"),
     output:
         artefact="results/{study}/activations/{name}.h5",
-    params:
-        job=job("activations"),
     log:
         "results/{study}/logs/activations/{name}.log",
     benchmark:
@@ -21,5 +19,7 @@ rule activations:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=1 if GPUS else None,
+    params:
+        job=job("activations"),
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"

@@ -4,14 +4,16 @@ REQUIRED INPUTS: the tables of the claim's statistic and control. OUTPUTS: resul
 """
 
 
+localrules:
+    verdicts,
+
+
 rule claim:
     """Judge one claim."""
     input:
         needs("claims"),
     output:
         artefact="results/claims/{study}.{name}.json",
-    params:
-        job=job("claims"),
     log:
         "results/{study}/logs/claims/{name}.log",
     benchmark:
@@ -20,6 +22,8 @@ rule claim:
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        job=job("claims"),
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"
 
@@ -36,9 +40,6 @@ rule verdicts:
             subcategory="verdicts",
             labels={"figure": "all claims"},
         ),
-    params:
-        paper=lambda wildcards: PLAN.config.studies[wildcards.study].paper.model_dump(),
-        scale=PLAN.config.scale,
     log:
         "results/{study}/logs/verdicts.log",
     benchmark:
@@ -47,5 +48,8 @@ rule verdicts:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        paper=lambda wildcards: PLAN.config.studies[wildcards.study].paper.model_dump(),
+        scale=PLAN.config.scale,
     shell:
         "python -m headworks verdicts {input:q} --csv {output:q} > {log:q} 2>&1"

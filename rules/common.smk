@@ -42,7 +42,10 @@ def needs(room):
 
     def paths(wildcards):
         try:
-            return [item.path for item in PLAN.job(wildcards.study, room, wildcards.name).inputs]
+            return [
+                item.path
+                for item in PLAN.job(wildcards.study, room, wildcards.name).inputs
+            ]
         except HeadworksError as error:
             raise WorkflowError(str(error)) from None
 
@@ -53,17 +56,28 @@ def everything(study):
     """The targets of one study: every claim, their table, every figure in both of its formats."""
     figures = PLAN.paths(study, "figures")
     pngs = [path.removesuffix("svg") + "png" for path in figures]
-    return [*PLAN.paths(study, "claims"), f"results/claims/{study}.csv", *figures, *pngs]
+    return [
+        *PLAN.paths(study, "claims"),
+        f"results/claims/{study}.csv",
+        *figures,
+        *pngs,
+    ]
 
 
 def visible_gpus():
     """How many NVIDIA GPUs this machine offers; asked without importing torch, which takes seconds."""
     if os.environ.get("HEADWORKS_DEVICE") == "cpu" or not shutil.which("nvidia-smi"):
         return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["nvidia-smi", "-L"], capture_output=True, text=True, check=False
+    )
     devices = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(devices) if chosen is None else min(len(devices), len([x for x in chosen.split(",") if x.strip()]))
+    return (
+        len(devices)
+        if chosen is None
+        else min(len(devices), len([x for x in chosen.split(",") if x.strip()]))
+    )
 
 
 def caption(wildcards):

@@ -10,8 +10,6 @@ rule data:
         needs("data"),
     output:
         artefact="results/{study}/data/{name}.h5",
-    params:
-        job=job("data"),
     log:
         "results/{study}/logs/data/{name}.log",
     benchmark:
@@ -20,5 +18,7 @@ rule data:
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        job=job("data"),
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"

@@ -10,8 +10,6 @@ rule experiment:
         needs("tables"),
     output:
         artefact="results/{study}/tables/{name}.csv",
-    params:
-        job=job("tables"),
     log:
         "results/{study}/logs/tables/{name}.log",
     benchmark:
@@ -20,5 +18,7 @@ rule experiment:
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        job=job("tables"),
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"

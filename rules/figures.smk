@@ -17,10 +17,6 @@ rule figure:
             labels={"figure": "{name}"},
         ),
         png="results/{study}/figures/{name}.png",
-    params:
-        job=job("figures"),
-        caption=caption,
-        claims=shown_claims,
     log:
         "results/{study}/logs/figures/{name}.log",
     benchmark:
@@ -29,5 +25,9 @@ rule figure:
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        job=job("figures"),
+        caption=caption,
+        claims=shown_claims,
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"

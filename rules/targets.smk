@@ -15,9 +15,9 @@ for study in PLAN.config.studies:
         """Every claim and figure of one study."""
         name:
             study
-        localrule: True
         input:
             everything(study),
+        localrule: True
 
 
 rule claims:

@@ -10,8 +10,6 @@ rule train:
         needs("runs"),
     output:
         artefact="results/{study}/runs/{name}.h5",
-    params:
-        job=job("runs"),
     log:
         "results/{study}/logs/runs/{name}.log",
     benchmark:
@@ -21,5 +19,7 @@ rule train:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
         gpu=1 if GPUS else None,
+    params:
+        job=job("runs"),
     shell:
         "python -m headworks make {params.job:q} {output.artefact:q} --log {log:q}"
