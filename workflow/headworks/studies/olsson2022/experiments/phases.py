@@ -18,8 +18,8 @@ FINAL = 5
 def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, layers, parameters, alpha (initial, of smeared runs); window (0 or 1), its start, end and
     midpoint in tokens, inside, elapsed, sharpness (shares); icl_start, icl_before, icl_after, icl_end, icl_gain in
-    nats; prefix_start, prefix_end, prefix_over_chance, previous_end; icl_onset and the times at which the previous-
-    token, prefix-matching and in-context scores reach half of their final change (tokens); prefix_lag_widths and
+    nats; prefix_start, prefix_end, prefix_over_chance, previous_end; icl_onset; _tenth and _time, when the
+    previous-token, prefix-matching and in-context scores reach a tenth and half of their final change (tokens); prefix_lag_widths and
     loss_lag_widths, lags behind the window's midpoint in window widths; bump (nats, in the window of the same seed of
     `reference` where a replica has none)."""
     curves = pd.concat([inputs.tables[name] for name in inputs.tables], ignore_index=True)
@@ -82,12 +82,14 @@ def describe(curve: pd.DataFrame, own, near, options) -> dict[str, float]:
 
 
 def _times(tokens: np.ndarray, scores: dict[str, np.ndarray], options) -> dict[str, float]:
-    """When each rising score reaches half of its total change; infinite for a change smaller than its floor."""
+    """When each rising score reaches a tenth and a half of its total change; infinite for a change below its floor."""
     floors = {"previous": options.score_floor, "prefix": options.score_floor, "icl": options.floor}
     times = {}
     for name, score in scores.items():
         moved = score - score[0]
-        times[f"{name}_time"] = _or_never(midpoint(tokens, moved)) if moved[-1] > floors[name] else math.inf
+        happened = moved[-1] > floors[name]
+        times[f"{name}_tenth"] = _or_never(onset(tokens, moved, moved[-1] / 10)) if happened else math.inf
+        times[f"{name}_time"] = _or_never(midpoint(tokens, moved)) if happened else math.inf
     return times
 
 

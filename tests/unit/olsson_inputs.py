@@ -1,0 +1,127 @@
+"""Inputs of the experiments of Olsson 2022 with known contents: runs of hand-wired models, files with planted arrays.
+
+Runs and activations are real files, read by the real readers; only training is left out.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+
+from headworks import rooms, store
+from headworks.job import Input, Job
+from headworks.measures import wiring
+from headworks.parameters import parameter_shapes
+from headworks.readers import ActivationsReader, DatasetReader, Inputs, RunReader
+from headworks.spec import ModelSpec
+
+SEEDS = (3, 8)
+"""Not 0 and 1: a seed is no index of a replica."""
+PROBES = {
+    "corpus": {"kind": "evaluation", "examples": 40, "sites": {"loss": "all"}},
+    "patterns": {"kind": "evaluation", "examples": 16, "sites": {"pattern": "previous_mean"}},
+    "repeated": {
+        "kind": "repeated_tokens",
+        "examples": 6,
+        "period": 8,
+        "repeats": 3,
+        "seed": 0,
+        "sites": {"pattern": "batch_mean", "loss": "all"},
+    },
+}
+TRAIN = {"steps": 1, "batch": 1, "lr": 1, "snapshots": {"every": 1}}
+
+
+@dataclass
+class Bench:
+    """A folder of artefacts, and the jobs that made them."""
+
+    folder: Path
+    jobs: dict[str, Job] = field(default_factory=dict)
+
+    def job(self, room: str, name: str, kind: str, spec: dict, reads: Sequence[str] = ()) -> tuple[Job, Path]:
+        inputs = tuple(
+            Input(job.room, job.name, str(self.path(job.room, job.name)), job.key)
+            for job in (self.jobs[read] for read in reads)
+        )
+        job = Job("olsson2022", room, name, kind, spec, inputs, code="code", key=f"key-{name}")
+        self.jobs[name] = job
+        return job, self.path(room, name)
+
+    def path(self, room: str, name: str) -> Path:
+        return self.folder / room / f"{name}.h5"
+
+    def dataset(self, name: str, kind: str, options: dict) -> None:
+        rooms.data(*self.job("data", name, kind, {"options": options}))
+
+    def run(self, name: str, dataset: str, spec: ModelSpec, snapshots: list[list[dict]], **options) -> None:
+        """Snapshots [snapshot][replica] of weights by name; a step is a step, and ten tokens a step."""
+        seeds, steps = options.get("seeds", SEEDS), np.arange(len(snapshots)) * 5
+        job, path = self.job("runs", name, "", {"train": TRAIN}, [dataset])
+        with store.writing(path, job) as file:
+            file.attrs.update({"model": spec.model_dump_json(), "dataset": dataset})
+            store.put(file, "seeds", np.array(seeds), ("replica",))
+            store.put(file, "steps", steps, ("snapshot",))
+            store.put(file, "tokens", steps * 10, ("snapshot",))
+            store.put(file, "diverged", np.array(options.get("diverged", [-1] * len(seeds))), ("replica",))
+            for parameter in parameter_shapes(spec):
+                array = torch.stack([torch.stack([w[parameter] for w in one]) for one in snapshots]).numpy()
+                file[f"snapshots/{parameter}"] = array
+
+    def cache(self, run: str, dataset: str, probes: dict = PROBES, snapshots: str = "all") -> None:
+        spec = {"probes": probes, "snapshots": snapshots}
+        rooms.activations(*self.job("activations", f"probes-{run}", "", spec, [dataset, run]))
+
+
+def opened(bench: Bench, stack: ExitStack, runs: Sequence[str], tables: dict[str, pd.DataFrame] | None = None):
+    """`Inputs` of some runs with all they need."""
+
+    def read(name: str) -> h5py.File:
+        job = bench.jobs[name]
+        return stack.enter_context(store.opening(bench.path(job.room, name)))
+
+    readers = {name: RunReader(read(name), name) for name in runs}
+    datasets = {file.file.attrs["dataset"] for file in readers.values()}
+    datasets = {name: DatasetReader(read(name)) for name in sorted(datasets)}
+    cached = {
+        name: ActivationsReader(read(f"probes-{name}")) for name in runs if f"probes-{name}" in bench.jobs
+    }
+    run_datasets = {name: datasets[run.file.attrs["dataset"]] for name, run in readers.items()}
+    return Inputs(datasets, readers, run_datasets, {"probes": cached}, tables or {})
+
+
+def mirrored(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same model with the heads of every layer in reverse order."""
+    return {
+        name: weight.flip(0) if ".attn." in name and weight.ndim == 3 else weight
+        for name, weight in weights.items()
+    }
+
+
+def wired_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
+    """Two replicas of the wired model; the heads of the second are 1 where those of the first are 0."""
+    weights = wiring.induction_weights(spec)
+    return [weights, mirrored(weights)]
+
+
+def even_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
+    return [wiring.uniform_weights(spec)] * 2
+
+
+def planted(path: Path, sites: dict[str, np.ndarray], tokens: dict[str, np.ndarray] | None = None, n_layers=1):
+    """An open activation file that holds just the given sites, 'probe/site' to [snapshot, replica, ...]."""
+    file = h5py.File(path, "w")
+    first = next(iter(sites.values()))
+    file.attrs.update({"n_layers": n_layers, "spec": json.dumps({"probes": PROBES})})
+    file["snapshots"] = np.arange(len(first))
+    for name, array in sites.items():
+        file[name] = array
+    for probe, array in (tokens or {}).items():
+        file[f"{probe}/tokens"] = array
+    return ActivationsReader(file)
