@@ -96,30 +96,62 @@ def opened(bench: Bench, stack: ExitStack, runs: Sequence[str], tables: dict[str
     return Inputs(datasets, readers, run_datasets, {"probes": cached}, tables or {})
 
 
+def wired_spec(d_vocab: int, n_context: int, **changes) -> ModelSpec:
+    """Three heads a layer: no axis is as long as another."""
+    return ModelSpec(**wiring.wired_spec(d_vocab, n_context, n_heads=3).model_dump() | changes)
+
+
 def mirrored(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The same model with the heads of every layer in reverse order."""
-    return {
-        name: weight.flip(0) if ".attn." in name and weight.ndim == 3 else weight
-        for name, weight in weights.items()
-    }
+    return {name: weight.flip(0) if ".attn." in name else weight for name, weight in weights.items()}
 
 
-def wired_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
-    """Two replicas of the wired model; the heads of the second are 1 where those of the first are 0."""
-    weights = wiring.induction_weights(spec)
+def resting(spec: ModelSpec, weights: dict[str, torch.Tensor], layer: int) -> dict[str, torch.Tensor]:
+    """Head 0 of a layer attends to the start token where nothing matches, and copies nothing from there.
+
+    Trained heads rest there too; those of `wiring` spread over the context, which predicts a little by itself.
+    """
+    v, half = spec.d_vocab, wiring.SHARPNESS / 2 * spec.head_width**0.5
+    weights[f"blocks.{layer}.attn.W_Q"][0, :v, v] = half
+    weights[f"blocks.{layer}.attn.W_K"][0, v, v] = 1
+    weights[f"blocks.{layer}.attn.W_V"][0, 0] = 0
+    return weights
+
+
+def induction_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
+    """Two replicas: a previous-token head in layer 0, an induction head in layer 1; heads 0, and 2 in the second."""
+    weights = resting(spec, wiring.induction_weights(spec), 1)
+    return [weights, mirrored(weights)]
+
+
+def smeared_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
+    """Two replicas of one layer whose head 0 (2 in the second) is an induction head by its smeared keys alone."""
+    v, sharp = spec.d_vocab, wiring.SHARPNESS * spec.head_width**0.5
+    weights = wiring.uniform_weights(spec)
+    weights["blocks.0.attn.alpha"] = torch.tensor([-20.0, 0.0, 1.0])
+    weights["blocks.0.attn.W_Q"][0, :v, :v] = sharp * torch.eye(v)
+    weights["blocks.0.attn.W_K"][0, :v, :v] = torch.eye(v)
+    weights["blocks.0.attn.W_V"][0, :v, :v] = torch.eye(v)
+    weights["blocks.0.attn.W_O"][0, :v, -v:] = torch.eye(v)
     return [weights, mirrored(weights)]
 
 
 def even_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
+    """Two replicas that attend evenly and predict nothing."""
     return [wiring.uniform_weights(spec)] * 2
 
 
-def planted(path: Path, sites: dict[str, np.ndarray], tokens: dict[str, np.ndarray] | None = None, n_layers=1):
-    """An open activation file that holds just the given sites, 'probe/site' to [snapshot, replica, ...]."""
+def planted(
+    path: Path,
+    sites: dict[str, np.ndarray],
+    tokens: dict[str, np.ndarray] | None = None,
+    probes: dict = PROBES,
+    n_layers: int = 1,
+) -> ActivationsReader:
+    """An open activation file of just the given sites, 'probe/site' to [snapshot, replica, ...]."""
     file = h5py.File(path, "w")
-    first = next(iter(sites.values()))
-    file.attrs.update({"n_layers": n_layers, "spec": json.dumps({"probes": PROBES})})
-    file["snapshots"] = np.arange(len(first))
+    file.attrs.update({"n_layers": n_layers, "spec": json.dumps({"probes": probes})})
+    file["snapshots"] = np.arange(len(next(iter(sites.values()))))
     for name, array in sites.items():
         file[name] = array
     for probe, array in (tokens or {}).items():

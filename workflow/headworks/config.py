@@ -23,26 +23,28 @@ Reduction = Literal["all", "batch_mean", "last_position", "previous_mean"]
 class Paper(Spec):
     """The paper a study reproduces."""
 
-    title: str
-    authors: str
-    year: int
-    url: str
+    title: str = Field(description="As published.")
+    authors: str = Field(description="As cited.")
+    year: int = Field(description="Of publication.")
+    url: str = Field(description="Where to read it.")
 
 
 class DatasetConfig(Spec):
     """One dataset. `kind` names a function of the study's datasets.py; the other keys are its options."""
 
-    kind: Kind
-    options: dict[str, Any] = {}
+    kind: Kind = Field(description="How it is made; see the options of the study.")
+    options: dict[str, Any] = Field({}, description="Options of that kind.")
 
 
 class RunConfig(Spec):
     """One trained ensemble. `like` names an entry of `settings` that the other keys are laid over."""
 
-    dataset: Name
-    model: ModelSpec
-    train: TrainSpec
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    dataset: Name = Field(description="Entry of `datasets` it learns from.")
+    model: ModelSpec = Field(description="The transformer.")
+    train: TrainSpec = Field(description="The optimisation.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        description="One replica each: its initial parameters and its data order. Equal seeds match across runs."
+    )
 
     @model_validator(mode="after")
     def _seeds_differ(self):
@@ -71,45 +73,47 @@ class ProbeConfig(Spec):
 class ActivationsConfig(Spec):
     """Activations of several runs on the same probes; makes one file `<entry>-<run>.h5` per run."""
 
-    runs: Annotated[list[Name], Field(min_length=1)]
-    probes: dict[Name, ProbeConfig]
-    snapshots: Literal["all", "last"] = "all"
+    runs: Annotated[list[Name], Field(min_length=1)] = Field(description="Entries of `runs`.")
+    probes: dict[Name, ProbeConfig] = Field(description="Probe → its inputs and what is kept.")
+    snapshots: Literal["all", "last"] = Field("all", description="Which snapshots of the runs.")
 
 
 class ExperimentConfig(Spec):
     """One table. `kind` names a module of the study's experiments; what it reads is declared here."""
 
-    kind: Kind
-    datasets: list[Name] = []
-    runs: list[Name] = []
+    kind: Kind = Field(description="What is measured; see the options of the study.")
+    datasets: list[Name] = Field([], description="Entries of `datasets` it reads.")
+    runs: list[Name] = Field([], description="Entries of `runs` it reads, with their datasets.")
     activations: list[Name] = Field(
         [], description="Entries of `activations`; the files of this experiment's runs are read."
     )
-    tables: list[Name] = []
-    options: dict[str, Any] = {}
+    tables: list[Name] = Field([], description="Entries of `experiments` whose tables it reads.")
+    options: dict[str, Any] = Field({}, description="Options of that kind.")
 
 
 class FigureConfig(Spec):
     """One figure, drawn from tables. `kind` names a module of the study's figures."""
 
-    kind: Kind
-    tables: Annotated[list[Name], Field(min_length=1)]
+    kind: Kind = Field(description="What is drawn; see the options of the study.")
+    tables: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="Entries of `experiments` it reads."
+    )
     caption: str = Field(description="What the reader sees; {name} is filled with an option of the figure.")
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field({}, description="Options of that kind.")
 
 
 class StudyConfig(Spec):
     """One paper: its table of experiments, readable from top to bottom."""
 
-    study: Name
-    paper: Paper
+    study: Name = Field(description="The study's name: that of its folder, its targets and its results.")
+    paper: Paper = Field(description="What is reproduced.")
     settings: dict[Name, dict[str, Any]] = Field({}, description="Shared parts of runs, taken up by `like`.")
-    datasets: dict[Name, DatasetConfig]
-    runs: dict[Name, RunConfig]
-    activations: dict[Name, ActivationsConfig] = {}
-    experiments: dict[Name, ExperimentConfig]
-    figures: dict[Name, FigureConfig] = {}
-    claims: dict[Name, ClaimSpec] = {}
+    datasets: dict[Name, DatasetConfig] = Field(description="What data generation makes.")
+    runs: dict[Name, RunConfig] = Field(description="What is trained.")
+    activations: dict[Name, ActivationsConfig] = Field({}, description="What is cached of the runs.")
+    experiments: dict[Name, ExperimentConfig] = Field(description="What is measured, a table each.")
+    figures: dict[Name, FigureConfig] = Field({}, description="What is drawn.")
+    claims: dict[Name, ClaimSpec] = Field({}, description="What is claimed, and when it holds.")
 
 
 class Config(Spec):
@@ -119,7 +123,9 @@ class Config(Spec):
         "laptop", description="Named in every claim: how large the runs are."
     )
     only: list[Name] = Field([], description="Studies that the default target makes; all when empty.")
-    studies: dict[Name, StudyConfig]
+    studies: dict[Name, StudyConfig] = Field(
+        description="In an overlay: changes to the study files, by study. Not in config.yaml itself."
+    )
 
 
 def load(settings: dict, folder: Path) -> Config:
