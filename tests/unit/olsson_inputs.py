@@ -4,10 +4,13 @@ Runs and activations are real files, read by the real readers; only training is 
 """
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -17,9 +20,11 @@ import torch
 from headworks import rooms, store
 from headworks.job import Input, Job
 from headworks.measures import wiring
+from headworks.measures.attention import prefix_matching_chance
 from headworks.parameters import parameter_shapes
 from headworks.readers import ActivationsReader, DatasetReader, Inputs, RunReader
 from headworks.spec import ModelSpec
+from headworks.studies.olsson2022.options import EXPERIMENTS
 
 SEEDS = (3, 8)
 """Not 0 and 1: a seed is no index of a replica."""
@@ -35,6 +40,17 @@ PROBES = {
         "sites": {"pattern": "batch_mean", "loss": "all"},
     },
 }
+CHANCE = prefix_matching_chance(PROBES["repeated"]["period"], PROBES["repeated"]["repeats"], 1)
+VOCAB, CONTEXT = 12, 56
+PERM = {"d_vocab": VOCAB, "n_context": CONTEXT, "p_repeat": 0.95, "concentration": 10, "n_train": 300}
+CHANGE = 6
+"""Snapshots before the change of the runs of `wired_bench`, and as many after it."""
+HEAD = {SEEDS[0]: 0, SEEDS[1]: 2}
+"""The wired induction head, by seed."""
+PREVIOUS = {SEEDS[0]: 0, SEEDS[1]: 1}
+"""The wired previous-token head of the layer before."""
+COMMON = {"examples": 40, "width": 1}
+"""Options of what is measured on evaluation sequences."""
 TRAIN = {"steps": 1, "batch": 1, "lr": 1, "snapshots": {"every": 1}}
 
 
@@ -44,6 +60,7 @@ class Bench:
 
     folder: Path
     jobs: dict[str, Job] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def job(self, room: str, name: str, kind: str, spec: dict, reads: Sequence[str] = ()) -> tuple[Job, Path]:
         inputs = tuple(
@@ -76,10 +93,13 @@ class Bench:
 
     def cache(self, run: str, dataset: str, probes: dict = PROBES, snapshots: str = "all") -> None:
         spec = {"probes": probes, "snapshots": snapshots}
-        rooms.activations(*self.job("activations", f"probes-{run}", "", spec, [dataset, run]))
+        with mock.patch.dict(os.environ, HEADWORKS_DEVICE="cpu"):
+            rooms.activations(*self.job("activations", f"probes-{run}", "", spec, [dataset, run]))
 
 
-def opened(bench: Bench, stack: ExitStack, runs: Sequence[str], tables: dict[str, pd.DataFrame] | None = None):
+def opened(
+    bench: Bench, stack: ExitStack, runs: Sequence[str], tables: dict[str, pd.DataFrame] | None = None
+):
     """`Inputs` of some runs with all they need."""
 
     def read(name: str) -> h5py.File:
@@ -93,7 +113,7 @@ def opened(bench: Bench, stack: ExitStack, runs: Sequence[str], tables: dict[str
         name: ActivationsReader(read(f"probes-{name}")) for name in runs if f"probes-{name}" in bench.jobs
     }
     run_datasets = {name: datasets[run.file.attrs["dataset"]] for name, run in readers.items()}
-    return Inputs(datasets, readers, run_datasets, {"probes": cached}, tables or {})
+    return Inputs(datasets, readers, run_datasets, {"probes": cached}, bench.tables)
 
 
 def wired_spec(d_vocab: int, n_context: int, **changes) -> ModelSpec:
@@ -101,9 +121,12 @@ def wired_spec(d_vocab: int, n_context: int, **changes) -> ModelSpec:
     return ModelSpec(**wiring.wired_spec(d_vocab, n_context, n_heads=3).model_dump() | changes)
 
 
-def mirrored(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same model with the heads of every layer in reverse order."""
-    return {name: weight.flip(0) if ".attn." in name else weight for name, weight in weights.items()}
+def rolled(weights: dict[str, torch.Tensor], layer: int, by: int) -> dict[str, torch.Tensor]:
+    """The same model with the heads of one layer in another order: head 0 becomes `by`."""
+    return {
+        name: weight.roll(by, 0) if name.startswith(f"blocks.{layer}.attn.") else weight
+        for name, weight in weights.items()
+    }
 
 
 def resting(spec: ModelSpec, weights: dict[str, torch.Tensor], layer: int) -> dict[str, torch.Tensor]:
@@ -119,13 +142,13 @@ def resting(spec: ModelSpec, weights: dict[str, torch.Tensor], layer: int) -> di
 
 
 def induction_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
-    """Two replicas: a previous-token head in layer 0, an induction head in layer 1; heads 0, and 2 in the second."""
+    """Two replicas with a previous-token head in layer 0, `PREVIOUS`, and an induction head in layer 1, `HEAD`."""
     weights = resting(spec, wiring.induction_weights(spec), 1)
-    return [weights, mirrored(weights)]
+    return [weights, rolled(rolled(weights, 0, 1), 1, 2)]
 
 
 def smeared_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
-    """Two replicas of one layer whose head 0 (2 in the second) is an induction head by its smeared keys alone."""
+    """Two replicas of one layer with an induction head, `HEAD`, by smeared keys alone."""
     v, sharp = spec.d_vocab, wiring.SHARPNESS * spec.head_width**0.5
     weights = wiring.uniform_weights(spec)
     weights["blocks.0.attn.alpha"] = torch.tensor([-20.0, 0.0, 1.0])
@@ -133,7 +156,7 @@ def smeared_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
     weights["blocks.0.attn.W_K"][0, :v, :v] = torch.eye(v)
     weights["blocks.0.attn.W_V"][0, :v, :v] = torch.eye(v)
     weights["blocks.0.attn.W_O"][0, :v, -v:] = torch.eye(v)
-    return [weights, mirrored(weights)]
+    return [weights, rolled(weights, 0, 2)]
 
 
 def even_pair(spec: ModelSpec) -> list[dict[str, torch.Tensor]]:
@@ -157,3 +180,40 @@ def planted(
     for probe, array in (tokens or {}).items():
         file[f"{probe}/tokens"] = array
     return ActivationsReader(file)
+
+
+def table(kind: str, inputs: Inputs, **options) -> pd.DataFrame:
+    """The table of one experiment, its options checked as those of a config are."""
+    measure = import_module(f"headworks.studies.olsson2022.experiments.{kind}").table
+    return measure(EXPERIMENTS[kind](**options), inputs)
+
+
+def of(frame: pd.DataFrame, **values) -> pd.DataFrame:
+    """The rows with these values."""
+    for key, value in values.items():
+        frame = frame[frame[key] == value]
+    return frame
+
+
+def only_tables(**tables: pd.DataFrame) -> Inputs:
+    return Inputs({}, {}, {}, {}, tables)
+
+
+def wired_bench(folder: Path) -> Bench:
+    """Runs of two replicas, with their curves and phases.
+
+    `wired` gets its two heads half way, `smeared` its one; `even` never gets any.
+    """
+    bench = Bench(folder)
+    two, one = wired_spec(VOCAB, 64), wired_spec(VOCAB, 64, n_layers=1, smear={"of": "keys", "alpha": 0.0})
+    bench.dataset("perm", "perm", PERM | {"n_evaluation": 48})
+    bench.run("wired", "perm", two, [even_pair(two)] * CHANGE + [induction_pair(two)] * CHANGE)
+    bench.run("even", "perm", two, [even_pair(two)] * 2 * CHANGE)
+    bench.run("smeared", "perm", one, [even_pair(one)] * CHANGE + [smeared_pair(one)] * CHANGE)
+    runs = ("wired", "even", "smeared")
+    for run in runs:
+        bench.cache(run, "perm")
+    with ExitStack() as stack:
+        bench.tables["curves"] = table("curves", opened(bench, stack, runs), width=1)
+    bench.tables["phases"] = table("phases", only_tables(curves=bench.tables["curves"]), reference="wired")
+    return bench

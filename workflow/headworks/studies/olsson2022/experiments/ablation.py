@@ -84,19 +84,19 @@ def sweep(model, tokens: torch.Tensor, method: str, changes: list, seeds: list[i
     for (layer, head), found in parts.items():
         ablated = torch.cat(found, dim=1)
         moved = in_context_score(ablated.mean(1), width=options.width) - score
+        shares = moved / -score
         early = early_loss(ablated, options.width) - early_loss(intact, options.width)
         for replica, seed in enumerate(seeds):
             r = (ablated - intact)[replica].numpy().ravel()
             along = math.nan if changes[replica] is None else float(projection(r, changes[replica]))
-            change = moved[replica].item()
             rows.append(
                 (
                     replica,
                     seed,
                     layer,
                     head,
-                    change,
-                    change / -score[replica].item(),
+                    moved[replica].item(),
+                    shares[replica].item(),
                     early[replica].item(),
                     along,
                 )

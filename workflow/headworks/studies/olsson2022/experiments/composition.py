@@ -76,9 +76,7 @@ def _entries(score: torch.Tensor):
 
 
 def _best_pair(frame: pd.DataFrame) -> pd.Series:
-    group = frame.groupby(["run", "seed", "snapshot", "kind"])
-    best_prefix = frame["prefix"] == group["prefix"].transform("max")
-    among = frame["previous"].where(best_prefix)
-    return among == among.groupby([frame[key] for key in ("run", "seed", "snapshot", "kind")]).transform(
-        "max"
-    )
+    """One row of each group; of equal scores, which half precision can make, the first."""
+    ranked = frame.sort_values(["prefix", "previous"], ascending=False, kind="stable")
+    best = ranked.groupby(["run", "seed", "snapshot", "kind"]).head(1).index
+    return pd.Series(frame.index.isin(best), index=frame.index)

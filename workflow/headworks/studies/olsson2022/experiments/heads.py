@@ -76,10 +76,30 @@ def folded(model, layer: int) -> dict[str, torch.Tensor]:
     """W_Q, W_K, W_V [r, h, d, e] of a layer with the norm before them folded in, and W_O [r, h, e, d] as it is."""
     named = model.named()
     found = {key: named[f"blocks.{layer}.attn.{key}"] for key in ("W_Q", "W_K", "W_V", "W_O")}
-    norm = named.get(f"blocks.{layer}.ln1.w")
-    if norm is None:
-        return found
-    return found | {key: fold_centring(fold_norm(found[key], norm[:, None])) for key in ("W_Q", "W_K", "W_V")}
+    return found | {
+        key: _after_norm(model, f"blocks.{layer}.ln1", found[key]) for key in ("W_Q", "W_K", "W_V")
+    }
+
+
+def _after_norm(model, norm: str, weight: torch.Tensor) -> torch.Tensor:
+    """A weight [r, ..., d, n] with what the norm before it does to its rows, but for the scale, folded in."""
+    w = model.named().get(f"{norm}.w")
+    if w is None:
+        return weight
+    weight = fold_norm(weight, w.view(len(w), *[1] * (weight.ndim - 3), -1))
+    return fold_centring(weight) if model.spec.norm == "layernorm" else weight
+
+
+def _normed(model, norm: str, resid: torch.Tensor) -> torch.Tensor:
+    """What reads a norm of resid [r, b, t, d] sees."""
+    w, b = (model.named().get(f"{norm}.{part}") for part in "wb")
+    if w is None:
+        return resid
+    if b is not None:
+        resid = resid - resid.mean(-1, keepdim=True)
+    scale = resid.square().mean(-1, keepdim=True).add(model.spec.norm_eps).sqrt()
+    normed = resid / scale * w[:, None, None]
+    return normed if b is None else normed + b[:, None, None]
 
 
 def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str, np.ndarray]:
@@ -99,10 +119,9 @@ def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str
     }
     for l in layers:
         W_V, W_O = weights[l]["W_V"], weights[l]["W_O"]
-        # folding took the norm's weight and centring into W_V; what is left of the norm is the scale
-        resid = tape[f"blocks.{l}.resid_pre"]
-        normed = resid / resid.var(-1, correction=0, keepdim=True).add(model.spec.norm_eps).sqrt()
-        scores = copying(tape[f"blocks.{l}.attn.pattern"], normed, tokens, W_V, W_O, W_U)
+        read = _normed(model, f"blocks.{l}.ln1", tape[f"blocks.{l}.resid_pre"])
+        unfolded = model.named()[f"blocks.{l}.attn.W_V"]
+        scores = copying(tape[f"blocks.{l}.attn.pattern"], read, tokens, unfolded, W_O, W_U)
         trace, composed = _earlier(weights[:l], weights[l], torch.from_numpy(previous), W_E)
         alpha = model.named().get(f"blocks.{l}.attn.alpha")
         found["copying"].append(scores.nanmean(dim=1))
@@ -114,11 +133,10 @@ def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str
 
 
 def _ends(model) -> tuple[torch.Tensor, torch.Tensor]:
-    """W_E [r, v, d], and W_U [r, d, v] with the final norm's weight folded in."""
+    """W_E [r, v, d], and W_U [r, d, v] with the final norm folded in."""
     named = model.named()
     unembed = named["embed.W_E"].transpose(-1, -2) if model.spec.tied else named["unembed.W_U"]
-    norm = named.get("ln_final.w")
-    return named["embed.W_E"], unembed if norm is None else fold_norm(unembed, norm)
+    return named["embed.W_E"], _after_norm(model, "ln_final", unembed)
 
 
 def _earlier(

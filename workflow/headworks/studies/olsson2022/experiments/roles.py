@@ -31,8 +31,11 @@ def masks(chosen: np.ndarray) -> dict[int, torch.Tensor]:
 
 
 def best(score: np.ndarray) -> np.ndarray:
-    """Marks each replica's highest score: [layer, replica, head] bool."""
-    return score == score.max(axis=(0, 2), keepdims=True)
+    """Marks each replica's highest score, the first of equals: [layer, replica, head] bool."""
+    by_replica = score.swapaxes(0, 1)
+    flat = by_replica.reshape(len(by_replica), -1)
+    highest = np.arange(flat.shape[1]) == flat.argmax(axis=1)[:, None]
+    return highest.reshape(by_replica.shape).swapaxes(0, 1)
 
 
 def evaluation(dataset, examples: int) -> torch.Tensor:
