@@ -69,6 +69,14 @@ class ProbeConfig(Spec):
         description="Site → what is kept of it. Sites as in model.py; 'pattern' without a block means every block's; 'loss' is the loss per token."
     )
 
+    @model_validator(mode="after")
+    def _loss_has_no_width(self):
+        if self.sites.get("loss", "all") not in ("all", "batch_mean"):
+            raise ValueError(
+                f"sites.loss: {self.sites['loss']!r} is not for losses; allowed: all, batch_mean"
+            )
+        return self
+
 
 class ActivationsConfig(Spec):
     """Activations of several runs on the same probes; makes one file `<entry>-<run>.h5` per run."""

@@ -57,8 +57,9 @@ def rule_graph(repository: Path) -> str:
     """The rules as Snakemake draws them, as a Mermaid diagram."""
     command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js", "--forceall", "--quiet"]
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository).stdout
-    lines = [line for line in found.splitlines() if "-->" in line or re.search(r"id\d+\[", line)]
-    return "\n".join(["```mermaid", "flowchart LR", *(f"    {line.strip()}" for line in lines), "```"])
+    names = dict(re.findall(r"(id\d+)\[([^\]]+)\]", found))
+    edges = sorted({(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", found)})
+    return "\n".join(["```mermaid", "flowchart LR", *(f"    {a} --> {b}" for a, b in edges), "```"])
 
 
 def take_results(repository: Path = REPOSITORY) -> None:

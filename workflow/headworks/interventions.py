@@ -117,7 +117,7 @@ def rescue(
     model: Transformer,
     inputs: Tensor,
     heads: HeadMasks,
-    restore: Literal["nothing", "pattern", "value"],
+    restore: Literal["nothing", "pattern", "value", "both"],
 ) -> Tensor:
     """Logits with the heads blind to the sequence, but for their intact pattern or values.
 
@@ -130,9 +130,9 @@ def rescue(
     overrides = []
     for l in layers:
         pattern, v = record[f"blocks.{l}.attn.pattern"], record[f"blocks.{l}.attn.v"]
-        if restore != "pattern":
+        if restore in ("nothing", "value"):
             pattern = even_pattern(pattern.shape[-1]).to(pattern)
-        if restore != "value":
+        if restore in ("nothing", "pattern"):
             v = v.mean(1, keepdim=True)
         z = pattern @ v.repeat_interleave(model.spec.n_heads // model.spec.kv_heads, 2)
         overrides.append(Override(z_site(l), z, over_heads(heads[l])))

@@ -18,12 +18,16 @@ class Progress:
     it is one plain line every quarter of a minute.
     """
 
-    def __init__(self, label: str, total: int, tokens_per_step: int = 0, start: int | None = None, stream=None):
+    def __init__(
+        self, label: str, total: int, tokens_per_step: int = 0, start: int | None = None, stream=None
+    ):
         self.label, self.total, self.tokens_per_step, self.start = label, total, tokens_per_step, start
         self.stream = stream or sys.stderr
         self.began = self.spoke = time.monotonic()
         self.bar = (
-            tqdm(total=total, initial=start or 0, desc=label, file=self.stream) if self.stream.isatty() else None
+            tqdm(total=total, initial=start or 0, desc=label, file=self.stream)
+            if self.stream.isatty()
+            else None
         )
 
     def update(self, done: int, note: str = "") -> None:

@@ -62,7 +62,9 @@ class ModelSpec(Spec):
         "sinusoidal_qk",
         description="Learned: added to the embedding. sinusoidal_qk: added to the inputs of queries and keys in each layer, never to the residual stream.",
     )
-    position_base: PositiveFloat = Field(10000.0, description="Base of the frequencies of rotary and of sinusoidal positions.")
+    position_base: PositiveFloat = Field(
+        10000.0, description="Base of the frequencies of rotary and of sinusoidal positions."
+    )
     rotary_dim: PositiveInt | None = Field(
         None, description="Rotated dimensions of each head; all when left out."
     )

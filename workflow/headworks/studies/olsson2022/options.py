@@ -144,7 +144,9 @@ class Composition(Spec):
 class Abstract(Spec):
     """Where heads look from the colon of a line: at lines of the same category? (Argument 4)."""
 
-    activations: Name = Field("probes", description="Entry of `activations` with the probe 'repeated'.")
+    activations: Name = Field(
+        "probes", description="Entry of `activations` with the probes 'patterns' and 'repeated'."
+    )
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
     seed: int = Field(0, ge=0, description="Seed of the shuffled categories, the control.")
 

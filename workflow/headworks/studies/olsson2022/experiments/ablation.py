@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from headworks.errors import HeadworksError
 from headworks.interventions import ablation_sweep
 from headworks.measures.geometry import direction, projection
 from headworks.measures.losses import in_context_score
 from headworks.model import cross_entropy
-from headworks.studies.olsson2022.experiments.roles import BATCH, evaluation, losses, scores
+from headworks.studies.olsson2022.experiments.roles import BATCH, all_cached, evaluation, losses, scores
 from headworks.studies.olsson2022.experiments.windows import bounds
 
 LOTTERY_ROLE = 9
@@ -58,6 +59,13 @@ def table(options, inputs) -> pd.DataFrame:
 
 def phase_directions(run, cached, phases: pd.DataFrame, options) -> list[np.ndarray | None]:
     """For each replica the unit vector of its phase change in per-token losses, on the sweep's sequences."""
+    all_cached(cached, run)
+    kept = cached.probe("corpus")["examples"]
+    if kept < options.examples:
+        raise HeadworksError(
+            f"experiment ablation: options.examples: {options.examples} sequences, but the probe 'corpus' of run "
+            f"{run.name} keeps {kept}; allowed: at most that"
+        )
     found = []
     for replica, seed in enumerate(run.seeds):
         window = bounds(phases, run.name, seed, run.name, run.tokens)

@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 
 from headworks.measures.losses import BROKEN, NEW, REPEATED, fingerprint, token_classes
+from headworks.studies.olsson2022.experiments.roles import all_cached
 from headworks.studies.olsson2022.experiments.windows import bounds
 
 SHUFFLE_ROLE = 10
@@ -19,6 +20,7 @@ def table(options, inputs) -> pd.DataFrame:
     rows = []
     for name, run in inputs.runs.items():
         cached = inputs.activations[options.activations][name]
+        all_cached(cached, run)
         classes = token_classes(torch.from_numpy(cached.tokens("corpus")))
         order = torch.randperm(classes.numel(), generator=torch.Generator().manual_seed(SHUFFLE_ROLE))
         labelled = {"": classes, "shuffled-": classes.flatten()[order].view(classes.shape)}

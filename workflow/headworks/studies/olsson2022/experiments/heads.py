@@ -25,7 +25,7 @@ def table(options, inputs) -> pd.DataFrame:
     frames = []
     for name, run in inputs.runs.items():
         cached, dataset = inputs.activations[options.activations][name], inputs.run_datasets[name]
-        rows = np.unique(np.linspace(0, len(cached.snapshots) - 1, options.snapshots).round().astype(int))
+        rows = np.unique(np.linspace(len(cached.snapshots) - 1, 0, options.snapshots).round().astype(int))
         tokens = copying_probe(dataset, options.examples, options.copying_tokens, options.seed)
         for row in rows:
             model = run.model(cached.snapshots[row])

@@ -3,19 +3,17 @@ induction heads (Olsson 2022, Argument 5; Redwood's comment printed with the pap
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 
 from headworks.interventions import full_ablation, replace_pattern
 from headworks.measures.attention import token_targets
-from headworks.measures.losses import in_context_score
-from headworks.studies.olsson2022.experiments.roles import best, evaluation, losses, masks, scores
+from headworks.studies.olsson2022.experiments.roles import best, evaluation, masks, measured, recovery, scores
 
 
 def table(options, inputs) -> pd.DataFrame:
-    """Columns: run, seed, replaced, lost (nats of in-context learning that ablating the heads costs), recovered
-    (share of it kept when their pattern is replaced instead).
+    """Columns: run, seed, replaced, lost (nats per token that ablating the heads costs), recovered (share of it kept
+    when their pattern is replaced instead), and the same of the in-context-learning score: icl_lost, icl_recovered.
 
     replaced: 'previous: shift' (all attention on the position before), 'previous: shift by two' (control),
     'induction: matches' (evenly on positions after an earlier copy of the current token, the first position if there
@@ -36,22 +34,17 @@ def of_run(name: str, options, inputs) -> pd.DataFrame:
         "induction": masks(prefix >= prefix.max(axis=(0, 2), keepdims=True) / 2),
     }
 
-    def score(logits) -> np.ndarray:
-        return in_context_score(losses(tokens, logits).mean(1), width=options.width).numpy()
-
     def with_pattern(heads, pattern):
         return lambda part: replace_pattern(model, part, heads, pattern(part))
 
-    intact, frames = score(model), []
+    intact, frames = measured(tokens, model, options.width), []
     for role, patterns in PATTERNS.items():
         heads = sets[role]
-        ablated = score(partial(full_ablation, model, heads=heads))
+        ablated = measured(tokens, partial(full_ablation, model, heads=heads), options.width)
         for label, pattern in patterns.items():
-            kept = ablated - score(with_pattern(heads, pattern))
+            replaced = measured(tokens, with_pattern(heads, pattern), options.width)
             about = {"run": name, "seed": run.seeds, "replaced": f"{role}: {label}"}
-            frames.append(
-                pd.DataFrame(about | {"lost": ablated - intact, "recovered": kept / (ablated - intact)})
-            )
+            frames.append(pd.DataFrame(about | recovery(intact, ablated, replaced)))
     return pd.concat(frames, ignore_index=True)
 
 

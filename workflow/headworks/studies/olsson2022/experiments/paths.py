@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from headworks.measures.geometry import per_token_pca, turning_angle
+from headworks.studies.olsson2022.experiments.roles import all_cached
 from headworks.studies.olsson2022.experiments.windows import bounds
 
 
@@ -15,6 +16,8 @@ def table(options, inputs) -> pd.DataFrame:
     between the mean step before and after the window; NaN without one.
     """
     phases = inputs.tables[options.phases]
+    for name, run in inputs.runs.items():
+        all_cached(inputs.activations[options.activations][name], run)
     seeds = sorted(set.intersection(*(set(run.seeds) for run in inputs.runs.values())))
     frames = []
     for seed in seeds:

@@ -34,8 +34,9 @@ def table(options, inputs) -> pd.DataFrame:
 
 
 def found_window(curve: pd.DataFrame, options):
-    """The window of one replica's in-context-learning score; None without one, or if the replica diverged."""
-    if curve["loss"].isna().any():
+    """The window in which one replica's score fell; None without one, if it rose, or if the replica diverged."""
+    icl = smooth(curve["icl"])
+    if curve["loss"].isna().any() or icl[-1] >= icl[0]:
         return None
     return window(curve["tokens"].to_numpy(float), curve["icl"].to_numpy(float), options.floor)
 

@@ -1,21 +1,31 @@
-"""One head blinded, then only its pattern or only its values restored: which of the two carries its effect?"""
+"""One head blinded, then only its pattern or only its values restored: which of the two carries its effect?
+
+A head is blinded by an even pattern and values averaged over the batch. A head that copies literally needs both: where
+to look tells nothing without what stands there.
+"""
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from headworks.interventions import rescue
-from headworks.measures.losses import in_context_score
-from headworks.studies.olsson2022.experiments.roles import best, evaluation, losses, masks, scores
+from headworks.studies.olsson2022.experiments.roles import (
+    Effect,
+    best,
+    evaluation,
+    masks,
+    measured,
+    recovery,
+    scores,
+)
 
-RESTORED = ("nothing", "pattern", "value")
+RESTORED = ("nothing", "pattern", "value", "both")
 
 
 def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, role (induction or previous: each replica's best head of either score), restored (nothing,
-    pattern, value), icl (nats), lost (nats of in-context learning that blinding costs), recovered (share of what was
-    lost that comes back)."""
+    pattern, value, both), lost (nats per token that blinding costs), recovered (share of it that comes back), and the
+    same of the in-context-learning score: icl_lost, icl_recovered."""
     return pd.concat([of_run(name, options, inputs) for name in inputs.runs], ignore_index=True)
 
 
@@ -25,19 +35,14 @@ def of_run(name: str, options, inputs) -> pd.DataFrame:
     model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
     found = scores(cached, len(cached.snapshots) - 1)
 
-    def score(logits) -> np.ndarray:
-        return in_context_score(losses(tokens, logits).mean(1), width=options.width).numpy()
+    def effect(restored: str, heads) -> Effect:
+        return measured(tokens, partial(rescue, model, heads=heads, restore=restored), options.width)
 
-    intact, frames = score(model), []
+    intact, frames = measured(tokens, model, options.width), []
     for role, key in (("induction", "prefix"), ("previous", "previous")):
         heads = masks(best(found[key]))
-        icl = {
-            restored: score(partial(rescue, model, heads=heads, restore=restored)) for restored in RESTORED
-        }
-        lost = icl["nothing"] - intact
-        for restored, value in icl.items():
+        blind = effect("nothing", heads)
+        for restored in RESTORED:
             about = {"run": name, "seed": run.seeds, "role": role, "restored": restored}
-            frames.append(
-                pd.DataFrame(about | {"icl": value, "lost": lost, "recovered": 1 - (value - intact) / lost})
-            )
+            frames.append(pd.DataFrame(about | recovery(intact, blind, effect(restored, heads))))
     return pd.concat(frames, ignore_index=True)

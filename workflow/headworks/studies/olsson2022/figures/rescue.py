@@ -17,7 +17,7 @@ from headworks.studies.olsson2022.figures.parts import labelled
 
 HEADS = {"induction": "induction head", "previous": "previous-token head"}
 LABELS = {
-    "restored": {"nothing": "nothing", "pattern": "pattern", "value": "values"},
+    "restored": {"nothing": "nothing", "pattern": "pattern", "value": "values", "both": "both"},
     "replaced": {
         "previous: shift": "previous-\ntoken:\nshift",
         "previous: shift by two": "previous-\ntoken:\nby two",
@@ -58,7 +58,7 @@ def draw(options, tables):
         axis.set_xlabel(label)
     for axis, (_, rows, _) in zip(axes[0], panels, strict=True):
         keep_within(axis, rows["recovered"], *LIMITS)
-    axes[0][0].set_ylabel("share recovered of what\nin-context learning loses")
+    axes[0][0].set_ylabel("share recovered\nof the loss")
     controls = [dot("control", CONTROL)] if "mechanism" in frames else []
     legend(figure, [*(dot(names[run], *styles[run]) for run in runs), *controls])
     return figure
