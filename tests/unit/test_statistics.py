@@ -68,6 +68,14 @@ def test_extremes_are_sought_among_rows_that_meet_the_rest():
     assert measure(HEADS, **strongest_weak) == {0: 1.0, 1: 2.0}
 
 
+def test_of_several_extremes_time_comes_first():
+    table = pd.DataFrame(
+        {"seed": 0, "step": [0, 0, 9, 9], "prefix": [0.9, 0.1, 0.3, 0.5], "smear": [1.0, 2.0, 3.0, 4.0]}
+    )
+    for where in ({"step": "last", "prefix": "last"}, {"prefix": "last", "step": "last"}):
+        assert measure(table, name="mean", column="smear", where=where) == {0: 4.0}
+
+
 def test_difference_and_ratio_lay_the_second_selection_over_the_first():
     selection = {"column": "icl", "where": {"run": "two-layer", "step": "last"}}
     assert measure(ICL, name="ratio", over={"step": "first"}, **selection) == approximately({0: 4.0, 1: 2.0})

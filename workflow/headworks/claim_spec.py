@@ -83,7 +83,7 @@ Where = Annotated[
     Field(
         description="Conditions by column, all of which a row meets: a value, a list of values, bounds, or, "
         "in a column of numbers, `first` or `last`: its smallest or largest value within each replica, among "
-        "the rows that meet the other conditions."
+        "the rows that meet the other conditions; `step` and `tokens` are sought before other such columns."
     ),
 ]
 SELECTIONS = ("where", "over", "minus", "condition")

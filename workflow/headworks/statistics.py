@@ -34,6 +34,7 @@ from headworks.errors import HeadworksError
 
 REDUCE = {"mean": np.mean, "median": np.median, "maximum": np.max, "minimum": np.min}
 EXTREMES = {"first": "min", "last": "max"}
+TIMES = ("step", "tokens")
 SHOWN = 8
 
 
@@ -132,16 +133,16 @@ def _ascending(levels: pd.DataFrame) -> pd.Series:
 
 
 def meets(table: pd.DataFrame, where: dict, replicas: str) -> pd.Series:
-    """Which rows meet all conditions. First and last are sought among the rows that meet the others."""
-    extremes = {c: EXTREMES[v] for c, v in where.items() if _is_extreme(table, c, v)}
-    met = pd.Series(True, table.index)
+    """Which rows meet all conditions. First and last are sought among the rows that meet the others, of several those
+    of time before the rest: the highest score of the last step, not the last step if it has the highest score."""
+    extremes = [column for column, value in where.items() if _is_extreme(table, column, value)]
+    found = pd.Series(True, table.index)
     for column, condition in where.items():
         if column not in extremes:
-            met &= _meets(table[column], condition)
-    found = met.copy()
-    for column, extreme in extremes.items():
-        best = table[column].where(met).groupby(table[replicas]).transform(extreme)
-        found &= met & (table[column] == best)
+            found &= _meets(table[column], condition)
+    for column in sorted(extremes, key=lambda name: (name not in TIMES, name)):
+        best = table[column].where(found).groupby(table[replicas]).transform(EXTREMES[where[column]])
+        found &= table[column] == best
     return found
 
 
