@@ -136,7 +136,7 @@ def draw(options, tables) -> Figure:
         frames["ablation"] = frames["ablation"][frames["ablation"]["kind"] == "pattern-preserving"]
     runs = runs_of(frames["curves"], options.runs, "curves")
     scene = _scene(options, frames, runs)
-    phases = of_phases(tables, options.phases)
+    phases = of_phases(tables, options.phases, without=options.controls)
     rows = [row for row in ROWS if row.role in frames]
     figure, axes = canvas(len(rows), len(runs) + 1, height=1.05, width_ratios=[1] * len(runs) + [0.05])
     for row, line in zip(rows, axes, strict=True):

@@ -26,7 +26,7 @@ from headworks.studies.olsson2022.figures.parts import (
 def draw(options, tables):
     """In-context learning on the left, prefix matching on the right; windows in the colours of their arms."""
     frame = need(tables, options.curves, ["run", "seed", "tokens", "icl", "prefix", "chance"], "curves")
-    phases = of_phases(tables, options.phases)
+    phases = of_phases(tables, options.phases, without=options.controls)
     runs = runs_of(frame, options.runs, "curves")
     look, frame = looks(runs, options.controls), drawable(frame[frame["run"].isin(runs)], options.scale)
     figure, axes = canvas(1, 2, height=2.9)

@@ -29,7 +29,7 @@ REFERENCES = {"bayes": ("Bayes-optimal", "--"), "bigram": ("bigram table alone",
 def draw(options, tables):
     """One panel a measure, two in a row; thin lines are seeds, thick ones their mean."""
     frame = need(tables, options.curves, ["run", "seed", "tokens", "chance", *options.quantities], "curves")
-    phases = of_phases(tables, options.phases)
+    phases = of_phases(tables, options.phases, without=options.controls)
     runs = runs_of(frame, options.runs, "curves")
     look, frame = looks(runs, options.controls), drawable(frame[frame["run"].isin(runs)], options.scale)
     columns = min(len(options.quantities), 2)

@@ -38,9 +38,15 @@ def labelled(options, runs: Sequence[str]) -> dict[str, str]:
     return {run: options.labels.get(run, pretty(run)) for run in runs}
 
 
-def of_phases(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """A table of phases with all the columns drawn: one of runs without a window lacks the window's."""
+def of_phases(
+    tables: Mapping[str, pd.DataFrame], names: Sequence[str], without: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A table of phases with all the columns drawn: one of runs without a window lacks the window's.
+
+    Runs in `without` are left out: a control's slow drift is no phase change to shade.
+    """
     frame = need(tables, names, ["run", "seed"], "phases") if names else pd.DataFrame(columns=["run", "seed"])
+    frame = frame[~frame["run"].isin(list(without))]
     return frame.reindex(columns=list(dict.fromkeys([*frame, *TIMES])))
 
 
