@@ -40,7 +40,7 @@ class Batches:
 
     def _windows(self, seed: int, step: int) -> np.ndarray:
         starts = np.random.default_rng([DATA_ROLE, seed, step]).integers(
-            0, len(self.train) - self.n_context, self.batch
+            0, len(self.train) - self.n_context + 1, self.batch
         )
         windows = self.train[starts[:, None] + np.arange(self.n_context)]
         return np.concatenate([np.full((self.batch, 1), self.bos, self.train.dtype), windows], axis=1)

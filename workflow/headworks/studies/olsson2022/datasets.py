@@ -283,7 +283,7 @@ def classes(spec: ClassesSpec) -> Dataset:
         "label_positions": colons.astype(np.int32) + 1,
         "category": category.astype(np.int8),
         "label_seen": seen,
-        "label_bayes_loss": np.where(seen, 0.0, np.log(unused)).astype(np.float32),
+        "label_bayes_loss": np.where(seen, 0.0, np.log(np.maximum(unused, 1))).astype(np.float32),
     }
     return Dataset(
         layout="sequences",
