@@ -50,6 +50,6 @@ def draw(options, tables):
 def _count(rows) -> str:
     heads = rows.loc[rows["set"] == "induction", "heads"].dropna()
     if not heads.any():
-        return "no induction heads"
+        return "none"
     low, high = int(heads.min()), int(heads.max())
-    return f"{low} heads" if low == high else f"{low} to {high} heads"
+    return f"{low} cut" if low == high else f"{low}–{high} cut"
