@@ -90,7 +90,9 @@ def test_an_overlay_reruns_what_it_changes(finished):
     overlay.write_text("studies: {olsson2022: {runs: {perm-1l-lag2: {train: {lr: 0.001}}}}}\n")
     printed = snakemake(finished, "--dry-run", configfiles=(SCALE, overlay))
     made = [line for line in printed.splitlines() if line.strip().startswith("output:")]
-    assert [line for line in made if "/runs/" in line] == ["    output: results/olsson2022/runs/perm-1l-lag2.h5"]
+    assert [line for line in made if "/runs/" in line] == [
+        "    output: results/olsson2022/runs/perm-1l-lag2.h5"
+    ]
     assert any("figures/smears.svg" in line for line in made)
     assert not any("figures/paths.svg" in line for line in made)
 
