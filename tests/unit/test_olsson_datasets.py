@@ -292,9 +292,21 @@ class TestClasses:
         assert (held.sum(0) == self.spec.held_out_partners).all()
         assert (held.sum(1) == self.spec.held_out_partners).all()
 
-    def test_no_line_twice_in_a_sequence(self):
-        lines = self.lines(datasets.classes(self.spec).train)
-        assert all(len(set(map(tuple, sequence[:, :2]))) == self.spec.n_lines for sequence in lines)
+    def repeated(self, tokens):
+        """Share of the lines after the first whose words an earlier line of the sequence has."""
+        lines = self.lines(tokens)
+        new = sum(len(set(map(tuple, sequence[:, :2]))) for sequence in lines)
+        return 1 - (new - len(lines)) / (len(lines) * (self.spec.n_lines - 1))
+
+    def test_only_training_lines_repeat_and_as_often_as_asked(self):
+        data = datasets.classes(self.spec)
+        assert self.repeated(data.evaluation) == 0
+        assert self.repeated(data.train) == pytest.approx(self.spec.repeat_share, abs=0.02)
+        assert self.repeated(datasets.classes(self.spec.model_copy(update={"repeat_share": 0})).train) == 0
+
+    def test_a_repeated_line_repeats_its_label(self):
+        for sequence in self.lines(datasets.classes(self.spec).train)[:100]:
+            assert len({tuple(line) for line in sequence}) == len({tuple(line[:2]) for line in sequence})
 
     def test_classes_decide_the_category_and_the_sequence_its_label(self):
         data = datasets.classes(self.spec)

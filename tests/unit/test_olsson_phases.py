@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from olsson_inputs import CHANGE, SEEDS, of, only_tables, opened, planted, table, wired_bench
 
+from headworks.errors import HeadworksError
 from headworks.studies.olsson2022.experiments import windows
 
 
@@ -77,6 +78,18 @@ def test_a_planted_window_is_found():
     assert found["previous_time"].eq(math.inf).all()
     # -0.1 nats, a fifth of the change: ln 4 widths before the middle
     assert np.allclose(found["icl_onset"], 2e6 - math.log(4) * 1e5, atol=2e4)
+
+
+def test_what_falls_before_after_is_no_phase_change():
+    fall = np.where(TOKENS > 0, -0.3, 0.0)
+    early = curve("early", icl=fall)
+    assert phases_of(early)["window"].eq(1).all()
+    assert phases_of(early, after=100_000)["window"].eq(0).all()
+    both = phases_of(curve("both", icl=fall - 0.5 * sigmoid(2e6)), after=100_000).iloc[0]
+    assert both["midpoint"] == pytest.approx(2e6, abs=2e4)
+    assert both["icl_gain"] == pytest.approx(0.5, abs=1e-3)
+    with pytest.raises(HeadworksError, match="training of both ends at 4000000"):
+        phases_of(curve("both"), after=5_000_000)
 
 
 def test_flat_curves_have_no_window_and_never_happen():

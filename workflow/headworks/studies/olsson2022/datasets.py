@@ -264,15 +264,16 @@ def classes(spec: ClassesSpec) -> Dataset:
     """Lines `w1 w2 : label`; the classes of w1 and w2 decide the category, the sequence which label it has.
 
     A sequence uses two classes for each word, so four categories, 0..3 as the paper numbers them, with four
-    different label tokens drawn for the sequence. Evaluation lines hold only combinations of words that no
-    training line holds. Arrays [sequence, line] of the evaluation: `colon_positions` and `label_positions`
+    different label tokens drawn for the sequence. Some lines of a training sequence (`repeat_share`) copy an
+    earlier line, so that literal induction pays too and can form first. Evaluation lines never repeat and hold
+    only combinations of words that no training line holds. Arrays [sequence, line] of the evaluation: `colon_positions` and `label_positions`
     (indices into the row), `category`, `label_seen` (an earlier line shows this category's label), and
     `label_bayes_loss` in nats: 0 for a seen label, else the log of the number of labels not yet used.
     """
     held = _held_out_pairs(spec)
-    train, _ = _class_sequences(spec, ~held, spec.n_train, _generator(spec.seed, "train"))
+    train, _ = _class_sequences(spec, ~held, spec.n_train, spec.repeat_share, _generator(spec.seed, "train"))
     evaluation, category = _class_sequences(
-        spec, held, spec.n_evaluation, _generator(spec.seed, "evaluation")
+        spec, held, spec.n_evaluation, 0, _generator(spec.seed, "evaluation")
     )
     shown = np.cumsum(np.eye(4, dtype=int)[category], axis=1) - np.eye(4, dtype=int)[category]
     seen = np.take_along_axis(shown, category[..., None], axis=2)[..., 0] > 0
@@ -317,11 +318,11 @@ def _held_out_pairs(spec: ClassesSpec) -> np.ndarray:
 
 
 def _class_sequences(
-    spec: ClassesSpec, allowed: np.ndarray, n: int, generator: np.random.Generator
+    spec: ClassesSpec, allowed: np.ndarray, n: int, repeat_share: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens [sequence, n_context + 1] and categories [sequence, line]; no line twice in a sequence."""
+    """Tokens [sequence, n_context + 1] and categories [sequence, line]; only `repeat_share` makes a line twice."""
     parts = [
-        _class_chunk(spec, np.argwhere(allowed), min(2048, n - start), generator)
+        _class_chunk(spec, np.argwhere(allowed), min(2048, n - start), repeat_share, generator)
         for start in range(0, n, 2048)
     ]
     tokens, category = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -329,12 +330,16 @@ def _class_sequences(
 
 
 def _class_chunk(
-    spec: ClassesSpec, pairs: np.ndarray, n: int, generator: np.random.Generator
+    spec: ClassesSpec, pairs: np.ndarray, n: int, repeat_share: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     keys = generator.random((n, 4 * len(pairs)), dtype=np.float32)
     smallest = np.argpartition(keys, spec.n_lines - 1, axis=1)[:, : spec.n_lines]
     order = np.argsort(np.take_along_axis(keys, smallest, axis=1), axis=1)
-    category, pair = np.divmod(np.take_along_axis(smallest, order, axis=1), len(pairs))
+    chosen = np.take_along_axis(smallest, order, axis=1)
+    for line in range(1, spec.n_lines):
+        copied = np.flatnonzero(generator.random(n) < repeat_share)
+        chosen[copied, line] = chosen[copied, generator.integers(line, size=len(copied))]
+    category, pair = np.divmod(chosen, len(pairs))
     rows = np.arange(n)[:, None]
     slots = []
     for slot, class_in_sequence in enumerate((category // 2, category % 2)):

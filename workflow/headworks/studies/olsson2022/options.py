@@ -49,7 +49,12 @@ class Phases(Spec):
         0.05, description="Change of a head score below which it never happened."
     )
     onset: PositiveFloat = Field(0.1, description="In-context learning in nats that counts as its onset.")
-
+    after: int = Field(
+        0,
+        ge=0,
+        description="Tokens of training before which a curve is not read: on text, later tokens are easier "
+        "as soon as single tokens are learned, which is no phase change.",
+    )
     span: PositiveInt = Field(3, description="Snapshots on either side between which the bump is measured.")
     reference: Name | None = Field(
         None, description="Run in whose window the bump is measured for replicas without one."

@@ -95,6 +95,10 @@ class ClassesSpec(DatasetOptions):
     held_out_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.2, description="Share of word combinations that only the evaluation sequences contain."
     )
+    repeat_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5,
+        description="Share of the lines of a training sequence that copy an earlier line: literal induction.",
+    )
     n_train: PositiveInt = Field(40000, description="Training sequences.")
     n_evaluation: PositiveInt = Field(512, description="Evaluation sequences.")
     seed: Seed = Field(0, description="Seed of the held-out combinations and of the sequences.")

@@ -1,7 +1,8 @@
 """The phase change of every replica, read from its curves: one row per run and seed (Olsson 2022, Argument 1).
 
 A replica whose in-context-learning score moves less than `floor` has no window: its columns are NaN, and times of
-things that never happened are infinite, so that they come last in any order.
+things that never happened are infinite, so that they come last in any order. Curves are read from `after` tokens on:
+starts, gains and shares of training are of what remains.
 """
 
 import math
@@ -9,6 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from headworks.errors import HeadworksError
 from headworks.measures.phase import bump, midpoint, onset, smooth, window, window_by_slope
 
 FINAL = 5
@@ -23,6 +25,13 @@ def table(options, inputs) -> pd.DataFrame:
     loss_lag_widths, lags behind the window's midpoint in window widths; bump (nats, in the window of the same seed of
     `reference` where a replica has none)."""
     curves = pd.concat([inputs.tables[name] for name in inputs.tables], ignore_index=True)
+    last = curves.groupby("run")["tokens"].max()
+    if (last < options.after).any():
+        raise HeadworksError(
+            f"options.after: {options.after} tokens, but training of {last.idxmin()} ends at {last.min():.0f}; "
+            "give a smaller number"
+        )
+    curves = curves[curves["tokens"] >= options.after]
     windows = {key: found_window(group, options) for key, group in curves.groupby(["run", "seed"])}
     rows = []
     for (run, seed), group in curves.groupby(["run", "seed"], sort=False):
