@@ -35,7 +35,7 @@ def training(compile: str) -> TrainSpec:
         betas=BETAS,
         eps=EPS,
         warmup=0,
-        clip=None,
+        clip="none",
         compile=compile,
         snapshots=SnapshotSpec(every=100_000),
     )

@@ -80,10 +80,11 @@ class Bench:
     def run(self, name: str, dataset: str, spec: ModelSpec, snapshots: list[list[dict]], **options) -> None:
         """Snapshots [snapshot][replica] of weights by name; a step is a step, and ten tokens a step."""
         seeds, steps = options.get("seeds", SEEDS), np.arange(len(snapshots)) * 5
-        job, path = self.job("runs", name, "", {"train": TRAIN}, [dataset])
+        job, path = self.job("runs", name, "", {"train": TRAIN, "clamps": {}}, [dataset])
         with store.writing(path, job) as file:
             file.attrs.update({"model": spec.model_dump_json(), "dataset": dataset})
             store.put(file, "seeds", np.array(seeds), ("replica",))
+            store.put(file, "conditions", np.array([""] * len(seeds)), ("replica",))
             store.put(file, "steps", steps, ("snapshot",))
             store.put(file, "tokens", steps * 10, ("snapshot",))
             store.put(file, "diverged", np.array(options.get("diverged", [-1] * len(seeds))), ("replica",))
@@ -106,13 +107,15 @@ def opened(
         job = bench.jobs[name]
         return stack.enter_context(store.opening(bench.path(job.room, name)))
 
-    readers = {name: RunReader(read(name), name) for name in runs}
-    datasets = {file.file.attrs["dataset"] for file in readers.values()}
-    datasets = {name: DatasetReader(read(name)) for name in sorted(datasets)}
+    files = {name: read(name) for name in runs}
+    datasets = {
+        name: DatasetReader(read(name)) for name in sorted({f.attrs["dataset"] for f in files.values()})
+    }
+    readers = {name: RunReader(file, name, datasets[file.attrs["dataset"]]) for name, file in files.items()}
     cached = {
         name: ActivationsReader(read(f"probes-{name}")) for name in runs if f"probes-{name}" in bench.jobs
     }
-    run_datasets = {name: datasets[run.file.attrs["dataset"]] for name, run in readers.items()}
+    run_datasets = {name: run.dataset for name, run in readers.items()}
     return Inputs(datasets, readers, run_datasets, {"probes": cached}, bench.tables)
 
 

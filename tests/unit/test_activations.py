@@ -22,7 +22,7 @@ def dataset(path, train, evaluation=((0, 1), (0, 2)), d_vocab=None, bos=BOS) -> 
     file = h5py.File(path, "w")
     train = np.asarray(train)
     file.attrs.update({"layout": "stream", "d_vocab": d_vocab or int(train.max()) + 1, "n_context": 1})
-    file.attrs.update({"bos": bos, "facts": "{}"})
+    file.attrs.update({"bos": bos, "predicts": "every", "facts": "{}"})
     file["train"], file["evaluation"] = train, np.asarray(evaluation, np.uint8)
     return DatasetReader(file)
 

@@ -59,10 +59,12 @@ def expand(requested: dict[str, str], known: list[str]) -> dict[str, str]:
     return full
 
 
-def cache(model: Transformer, tokens: torch.Tensor, requested: dict[str, str]) -> dict[str, np.ndarray]:
+def cache(
+    model: Transformer, tokens: torch.Tensor, requested: dict[str, str], predicts: str = "every"
+) -> dict[str, np.ndarray]:
     """Sites of one model on one probe: name → [replica, ...]. `tokens` is [sequence, position + 1].
 
-    'loss' [replica, sequence, position] is in nats. Raises HeadworksError for a site the pass does not reach.
+    'loss' [replica, sequence, position] is in nats; with `predicts` "last" the last position's alone. Raises HeadworksError for a site the pass does not reach.
     """
     wanted = expand({site: kind for site, kind in requested.items() if site != "loss"}, sites(model.spec))
     kept: dict[str, list] = {}
@@ -72,9 +74,9 @@ def cache(model: Transformer, tokens: torch.Tensor, requested: dict[str, str]) -
         logits = model(part[:, :-1], tape if wanted else None)
         found = {site: tape[site] for site in wanted}
         if "loss" in requested:
-            found["loss"] = REDUCTIONS[requested["loss"]](
-                cross_entropy(logits, part[:, 1:].expand(logits.shape[0], -1, -1))
-            )
+            counted = slice(-1, None) if predicts == "last" else slice(None)
+            loss = cross_entropy(logits[:, :, counted], part[:, 1:][:, counted])
+            found["loss"] = REDUCTIONS[requested["loss"]](loss)
         for site, value in found.items():
             kept.setdefault(site, []).append(value.cpu().numpy())
         sizes.append(len(part))

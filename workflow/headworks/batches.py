@@ -8,12 +8,16 @@ import numpy as np
 DATA_ROLE = 1
 """First entry of every data-order seed; initialisation and evaluation draw from other streams."""
 
+DRAWN_STEPS = 256
+"""Steps whose draws are made together."""
+
 
 @dataclass(frozen=True)
 class Batches:
     """Batches of token windows for an ensemble; replica i follows the data order of `seeds[i]`.
 
     layout "sequences": rows of `train` [sequence, n_context + 1], each once an epoch, in an order drawn per epoch.
+    layout "draws": rows of `train` [sequence, n_context + 1], drawn with replacement.
     layout "stream": windows of `train` [token] at random offsets, each led by the start token `bos`.
     """
 
@@ -26,8 +30,12 @@ class Batches:
 
     def at(self, step: int) -> np.ndarray:
         """Tokens of update `step`: int64 [replica, batch, n_context + 1]."""
-        draw = self._sequences if self.layout == "sequences" else self._windows
+        draw = {"sequences": self._sequences, "draws": self._draws, "stream": self._windows}[self.layout]
         return np.stack([draw(seed, step) for seed in self.seeds]).astype(np.int64)
+
+    def _draws(self, seed: int, step: int) -> np.ndarray:
+        block, row = divmod(step, DRAWN_STEPS)
+        return self.train[_drawn(seed, block, self.batch, len(self.train))[row]]
 
     def _sequences(self, seed: int, step: int) -> np.ndarray:
         positions = np.arange(step * self.batch, (step + 1) * self.batch)
@@ -44,6 +52,12 @@ class Batches:
         )
         windows = self.train[starts[:, None] + np.arange(self.n_context)]
         return np.concatenate([np.full((self.batch, 1), self.bos, self.train.dtype), windows], axis=1)
+
+
+@lru_cache(maxsize=64)
+def _drawn(seed: int, block: int, batch: int, length: int) -> np.ndarray:
+    """Row numbers of many steps at once, [step, batch]: a generator takes longer to make than to ask."""
+    return np.random.default_rng([DATA_ROLE, seed, block]).integers(0, length, (DRAWN_STEPS, batch))
 
 
 @lru_cache(maxsize=64)

@@ -36,6 +36,19 @@ class DatasetConfig(Spec):
     options: dict[str, Any] = Field({}, description="Options of that kind.")
 
 
+class StartConfig(Spec):
+    """Initial parameters taken from a trained run: replicas of equal seed, or, with `roll`, of another."""
+
+    run: Name = Field(description="Entry of `runs`, its last snapshot.")
+    parameters: Annotated[list[str], Field(min_length=1)] = Field(
+        description="What is taken: parameters by name or by what their names start with, e.g. embed, blocks.0."
+    )
+    roll: Annotated[int, Field(ge=0)] = Field(
+        0, description="Replica i takes those of seed i + roll, counted round: 0 its own, 1 its neighbour's."
+    )
+    frozen: bool = Field(True, description="They stay as they are.")
+
+
 class RunConfig(Spec):
     """One trained ensemble. `like` names an entry of `settings` that the other keys are laid over."""
 
@@ -44,6 +57,15 @@ class RunConfig(Spec):
     train: TrainSpec = Field(description="The optimisation.")
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         description="One replica each: its initial parameters and its data order. Equal seeds match across runs."
+    )
+
+    clamps: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="Condition → what is clamped while it trains, options of the study's clamps; every condition "
+        "is trained with every seed, all in one ensemble.",
+    )
+    start: StartConfig | None = Field(
+        None, description="Parameters to start from; drawn from the seed when left out."
     )
 
     @model_validator(mode="after")
@@ -198,7 +220,7 @@ def _study(path: Path, body: dict) -> StudyConfig:
     body["runs"] = {name: _like(path, name, run, settings) for name, run in (body.get("runs") or {}).items()}
     study = _validated(StudyConfig, body, path)
     _check_names(path, study)
-    _check_tables(path, study)
+    _check_circles(path, study)
     _check_activation_files(path, study)
     return _resolved_options(path, study)
 
@@ -223,6 +245,7 @@ def _check_names(path: Path, study: StudyConfig) -> None:
 
     for name, run in study.runs.items():
         known(f"runs.{name}.dataset", [run.dataset], study.datasets)
+        known(f"runs.{name}.start.run", [run.start.run] if run.start else [], study.runs)
     for name, entry in study.activations.items():
         known(f"activations.{name}.runs", entry.runs, study.runs)
     for name, entry in study.experiments.items():
@@ -244,15 +267,21 @@ def _check_names(path: Path, study: StudyConfig) -> None:
         known(f"claims.{name}.figure", [claim.figure], study.figures)
 
 
-def _check_tables(path: Path, study: StudyConfig) -> None:
-    """No table may need itself, however indirectly."""
-    try:
-        TopologicalSorter({name: entry.tables for name, entry in study.experiments.items()}).prepare()
-    except CycleError as error:
-        circle = error.args[1]
-        raise HeadworksError(
-            f"{path}: experiments.{circle[0]}.tables: a table that needs itself cannot be made: {' → '.join(circle)}"
-        ) from None
+def _check_circles(path: Path, study: StudyConfig) -> None:
+    """No table and no run may need itself, however indirectly."""
+    tables = {name: entry.tables for name, entry in study.experiments.items()}
+    starts = {name: [run.start.run] for name, run in study.runs.items() if run.start}
+    for room, key, what, needs in (
+        ("experiments", "tables", "a table", tables),
+        ("runs", "start", "a run", starts),
+    ):
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            circle = error.args[1]
+            raise HeadworksError(
+                f"{path}: {room}.{circle[0]}.{key}: {what} that needs itself cannot be made: {' → '.join(circle)}"
+            ) from None
 
 
 def _check_activation_files(path: Path, study: StudyConfig) -> None:
@@ -288,7 +317,24 @@ def _resolved_options(path: Path, study: StudyConfig) -> StudyConfig:
             parsed = _validated(classes[entry.kind], entry.options, path, f"{where}.options")
             entries[name] = entry.model_copy(update={"options": parsed.model_dump(mode="json")})
         updates[room] = entries
+    updates["runs"] = {
+        name: run.model_copy(update={"clamps": _clamps(path, name, run, options)})
+        for name, run in study.runs.items()
+    }
     return study.model_copy(update=updates)
+
+
+def _clamps(path: Path, name: str, run: RunConfig, options: ModuleType) -> dict[str, dict]:
+    if run.clamps and not hasattr(options, "Clamp"):
+        raise HeadworksError(f"{path}: runs.{name}.clamps: this study has no clamps; leave the key out")
+    checked = {}
+    for condition, entry in run.clamps.items():
+        where = f"runs.{name}.clamps.{condition}"
+        clamp = _validated(options.Clamp, entry, path, where)
+        if mistake := clamp.mistake(run.model):
+            raise HeadworksError(f"{path}: {where}.{mistake}")
+        checked[condition] = clamp.model_dump(mode="json")
+    return checked
 
 
 def _options_module(path: Path, study: str) -> ModuleType:

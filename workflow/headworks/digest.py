@@ -31,9 +31,10 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
 
 
-def code_digest(module: str) -> str:
-    """Digest of a module's code and of the project modules it reaches through imports."""
-    return digest({name: _statements(name) for name in sorted(reached(module))})
+def code_digest(*modules: str) -> str:
+    """Digest of the modules' code and of the project modules they reach through imports."""
+    found = set().union(*(reached(module) for module in modules))
+    return digest({name: _statements(name) for name in sorted(found)})
 
 
 def reached(module: str) -> set[str]:

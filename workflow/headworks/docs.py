@@ -125,6 +125,7 @@ def config_readme() -> str:
                 config.Paper,
                 config.DatasetConfig,
                 config.RunConfig,
+                config.StartConfig,
                 config.ActivationsConfig,
                 config.ProbeConfig,
                 config.ExperimentConfig,
@@ -146,6 +147,8 @@ def config_readme() -> str:
     for study in sorted(path.stem for path in (ROOT / "studies").iterdir() if (path / "options.py").exists()):
         options = import_module(f"headworks.studies.{study}.options")
         parts.append(f"## Options of {study}\n")
+        if hasattr(options, "Clamp"):
+            parts.append(_documented(options.Clamp, "runs: `clamps.<condition>`"))
         for room, classes in (
             ("datasets", options.DATASETS),
             ("experiments", options.EXPERIMENTS),

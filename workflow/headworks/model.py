@@ -9,6 +9,7 @@ Sites, in the order of the forward pass (l is the layer), and TransformerLens' h
     embed                 hook_embed                             r b t d
     pos_embed             hook_pos_embed                         r b t d     learned positions
     blocks.l.resid_pre    blocks.l.hook_resid_pre                r b t d
+    blocks.l.attn.qk_in   blocks.l.hook_q_input, hook_k_input    r b t d
     blocks.l.attn.q       blocks.l.attn.hook_q (hook_rot_q)      r b h t e
     blocks.l.attn.k       blocks.l.attn.hook_k (hook_rot_k)      r b g t e
     blocks.l.attn.v       blocks.l.attn.hook_v                   r b g t e
@@ -25,6 +26,7 @@ Sites, in the order of the forward pass (l is the layer), and TransformerLens' h
     ln_final              ln_final, after scale and shift        r b t d
     logits                the output                             r b t v
 
+qk_in is what queries and keys read, before the norm: resid_pre, unless a tape puts something else there.
 q, k and v are what attention uses: positions are in, keys or values are smeared; key-value heads are not yet
 repeated. Scores are scaled, and -inf above the diagonal. Heads come before positions throughout, which
 TransformerLens does only in scores and patterns. For SwiGLU, mlp.pre is what the gate's non-linearity sees.
@@ -58,7 +60,7 @@ from headworks.tape import Tape
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
 
 # What a pass with given patterns does not compute.
-ATTENTION_WEIGHT_SITES = (".attn.q", ".attn.k", ".attn.scores", ".attn.pattern")
+ATTENTION_WEIGHT_SITES = (".attn.qk_in", ".attn.q", ".attn.k", ".attn.scores", ".attn.pattern")
 
 
 def sites(spec: ModelSpec) -> list[str]:
@@ -72,7 +74,9 @@ def embed_sites(spec: ModelSpec) -> list[str]:
 
 def block_sites(spec: ModelSpec, first_layer: int = 0) -> list[str]:
     """The sites of blocks `first_layer` to the last."""
-    names = ["resid_pre"] + [f"attn.{x}" for x in ("q", "k", "v", "scores", "pattern", "z", "head_out")]
+    names = ["resid_pre"] + [
+        f"attn.{x}" for x in ("qk_in", "q", "k", "v", "scores", "pattern", "z", "head_out")
+    ]
     names += ["attn_out"] + ["resid_mid"] * bool(spec.d_mlp and not spec.parallel)
     names += ["mlp.pre", "mlp.post", "mlp_out"] * bool(spec.d_mlp) + ["resid_post"]
     return [f"blocks.{l}.{name}" for l in range(first_layer, spec.n_layers) for name in names]
@@ -89,15 +93,18 @@ class Transformer(nn.Module):
     """Parameters are leaves that view `flat` [r, P]; their gradients, if `grad` [r, P] is given, view that.
 
     So an optimiser works on two matrices, and a chunk of replicas is Transformer(spec, flat[a:b], grad[a:b]).
-    Backward accumulates into `grad`; whoever owns it zeroes it.
+    Backward accumulates into `grad`; whoever owns it zeroes it. `vectors` [n, i], of a model with d_input, are
+    what tokens from d_vocab on stand for.
     """
 
-    def __init__(self, spec: ModelSpec, flat: Tensor, grad: Tensor | None = None):
+    def __init__(
+        self, spec: ModelSpec, flat: Tensor, grad: Tensor | None = None, vectors: Tensor | None = None
+    ):
         super().__init__()
         if flat.ndim != 2 or flat.shape[1] != parameter_count(spec):
             found, wanted = tuple(flat.shape), parameter_count(spec)
             raise HeadworksError(f"model: the parameters have shape {found}; the model needs [r, {wanted}].")
-        self.spec, self.flat = spec, flat
+        self.spec, self.flat, self.vectors = spec, flat, vectors
         self._named: dict[str, nn.Parameter] = {}
         start = 0
         for name, shape in parameter_shapes(spec).items():
@@ -111,9 +118,16 @@ class Transformer(nn.Module):
             self.register_parameter(name.replace(".", "/"), parameter)
 
     @classmethod
-    def create(cls, spec: ModelSpec, seeds: list[int], device: str | torch.device = "cpu") -> "Transformer":
+    def create(
+        cls,
+        spec: ModelSpec,
+        seeds: list[int],
+        device: str | torch.device = "cpu",
+        vectors: Tensor | None = None,
+    ) -> "Transformer":
         """One replica a seed, drawn on the CPU from that seed alone: no neighbour or device changes it."""
-        return cls(spec, torch.stack([initial_parameters(spec, seed) for seed in seeds]).to(device))
+        flat = torch.stack([initial_parameters(spec, seed) for seed in seeds]).to(device)
+        return cls(spec, flat, vectors=vectors)
 
     def named(self) -> dict[str, nn.Parameter]:
         """Name to parameter, [r, ...]."""
@@ -123,10 +137,14 @@ class Transformer(nn.Module):
     def n_replicas(self) -> int:
         return self.flat.shape[0]
 
-    def forward(self, inputs: Tensor, tape: Tape | None = None) -> Tensor:
-        """Logits [r, b, t, v] of tokens [r, b, t] or [b, t], or of vectors [r, b, t, i]."""
+    def forward(self, inputs: Tensor, tape: Tape | None = None, last: bool = False) -> Tensor:
+        """Logits [r, b, t, v] of tokens [r, b, t] or [b, t], or of vectors [r, b, t, i].
+
+        With `last`, those of the last position alone, t = 1; the last block then has no other query, and its
+        sites from q on (but for k and v) only that position.
+        """
         _begin(tape, sites(self.spec))
-        resid = self._blocks(self._embed(inputs, tape), 0, tape)
+        resid = self._blocks(self._embed(inputs, tape), 0, tape, last=last)
         logits = self._unembed(resid, tape)
         _finish(tape)
         return logits
@@ -166,20 +184,34 @@ class Transformer(nn.Module):
         return logits
 
     def _embed(self, inputs: Tensor, tape: Tape | None) -> Tensor:
-        p, r = self._named, self.n_replicas
-        if self.spec.d_input:
-            x = linear(inputs.expand(r, -1, -1, -1), p["embed.W_in"])
+        r = self.n_replicas
+        if inputs.is_floating_point():
+            x = self._embed_vectors(inputs.expand(r, -1, -1, -1))
         else:
+            table = self.embedding_table()
             # One lookup in the stacked tables: replica i's rows start at i * v.
-            first_row = torch.arange(r, device=inputs.device)[:, None, None] * self.spec.d_vocab
-            x = F.embedding(inputs + first_row, p["embed.W_E"].flatten(0, 1))
+            first_row = torch.arange(r, device=inputs.device)[:, None, None] * table.shape[1]
+            x = F.embedding(inputs + first_row, table.flatten(0, 1))
         x = _note(tape, "embed", x)
         if self.spec.positions != "learned":
             return x
         t = x.shape[2]
         if t > self.spec.n_context:
             raise HeadworksError(f"model: the input has {t} positions; n_context is {self.spec.n_context}.")
-        return x + _note(tape, "pos_embed", p["pos_embed.W_pos"][:, None, :t].expand_as(x))
+        return x + _note(tape, "pos_embed", self._named["pos_embed.W_pos"][:, None, :t].expand_as(x))
+
+    def embedding_table(self) -> Tensor:
+        """The embedding of every token, [r, v, d]: W_E, then the embedded vectors, each distinct one once."""
+        table = self._named["embed.W_E"]
+        if self.vectors is None:
+            return table
+        vectors = self.vectors.expand(self.n_replicas, -1, -1)[:, :, None]
+        return torch.cat([table, self._embed_vectors(vectors).squeeze(2)], 1)
+
+    def _embed_vectors(self, vectors: Tensor) -> Tensor:
+        """[r, b, t, i] to [r, b, t, d]."""
+        bias = self._named.get("embed.b_in")
+        return affine(vectors, self._named["embed.W_in"], None if bias is None else bias[:, None])
 
     def mlp(self, l: int, resid: Tensor, tape: Tape | None = None) -> Tensor:
         """What the MLP of block l adds to the residual stream, [r, b, t, d] to [r, b, t, d]."""
@@ -191,14 +223,19 @@ class Transformer(nn.Module):
         first_layer: int,
         tape: Tape | None,
         patterns: Mapping[int, Tensor] | None = None,
+        last: bool = False,
     ) -> Tensor:
         positions = position_table(self.spec, x.shape[2], x)
         for l in range(first_layer, self.spec.n_layers):
             x = _note(tape, f"blocks.{l}.resid_pre", x)
             if patterns:
-                z = attend_by(patterns[l], self._values(l, self._norm(x), tape))
+                (v,) = self._project(l, self._norm(x), positions, "V")
+                z = attend_by(patterns[l], _note(tape, f"blocks.{l}.attn.v", v))
+            elif last and l == self.spec.n_layers - 1:
+                z = self._attention(l, x, positions, tape, first_query=x.shape[2] - 1)
+                x = x[:, :, -1:]
             else:
-                z = self._attention(l, self._norm(x), positions, tape)
+                z = self._attention(l, x, positions, tape)
             x = self._after_attention(l, x, self._output(l, z, tape), tape)
         return x
 
@@ -220,13 +257,19 @@ class Transformer(nn.Module):
             return F.rms_norm(x, x.shape[-1:], eps=self.spec.norm_eps)
         return x
 
-    def _attention(self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None) -> Tensor:
-        """Normalised x [r, b, t, d] to z [r, b, h, t, e]."""
+    def _attention(
+        self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None, first_query: int = 0
+    ) -> Tensor:
+        """The residual stream [r, b, t, d] to z [r, b, h, q, e] of the queries from `first_query` on."""
         name = f"blocks.{l}.attn"
-        q, k, v = (
-            _note(tape, f"{name}.{part}", y)
-            for part, y in zip("qkv", self._project(l, x, positions), strict=True)
-        )
+        if _wants(tape, f"{name}.qk_in"):
+            q, k = self._project(l, self._norm(tape(f"{name}.qk_in", x)), positions, "QK")
+            (v,) = self._project(l, self._norm(x), positions, "V")
+        else:
+            q, k, v = self._project(l, self._norm(x), positions)
+        if first_query:
+            q = q[..., first_query:, :]
+        q, k, v = (_note(tape, f"{name}.{part}", y) for part, y in zip("qkv", (q, k, v), strict=True))
         if _wants(tape, f"{name}.scores") or _wants(tape, f"{name}.pattern"):
             return attend_openly(q, k, v, name, tape)
         return attend(q, k, v)
@@ -244,14 +287,14 @@ class Transformer(nn.Module):
             out = out + p[f"{name}.b_O"][:, None, None]
         return _note(tape, f"blocks.{l}.attn_out", out)
 
-    def _project(self, l: int, x: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, l: int, x: Tensor, positions: Tensor | None, parts: str = "QKV") -> list[Tensor]:
         """Normalised x [r, b, t, d] to q [r, b, h, t, e], k and v [r, b, g, t, e], by one product for all."""
         spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
-        weight = torch.cat([p[f"{name}.W_{part}"] for part in "QKV"], 1).transpose(1, 2).flatten(2)
+        weight = torch.cat([p[f"{name}.W_{part}"] for part in parts], 1).transpose(1, 2).flatten(2)
         bias = None
         if spec.bias:
-            bias = torch.cat([p[f"{name}.b_{part}"] for part in "QKV"], 1).flatten(1)[:, None]
-        if spec.positions == "sinusoidal_qk":
+            bias = torch.cat([p[f"{name}.b_{part}"] for part in parts], 1).flatten(1)[:, None]
+        if spec.positions == "sinusoidal_qk" and parts != "V":
             # (x + s) W = x W + s W: the sinusoids cost one small product a layer; values do not see them.
             width = (spec.n_heads + spec.kv_heads) * spec.head_width
             placed = F.pad(positions @ weight[..., :width], (0, weight.shape[-1] - width))
@@ -260,26 +303,18 @@ class Transformer(nn.Module):
         y = linear(x, weight)
         if bias is not None:
             y = y + bias[:, None]
-        widths = [heads * spec.head_width for heads in (spec.n_heads, spec.kv_heads, spec.kv_heads)]
-        q, k, v = (part.unflatten(-1, (-1, spec.head_width)).transpose(2, 3) for part in y.split(widths, -1))
-        if spec.smear and spec.smear.of == "keys":
-            k = smear(k, p[f"{name}.alpha"], spec.smear.lag)
-        if spec.smear and spec.smear.of == "values":
-            v = smear(v, p[f"{name}.alpha"], spec.smear.lag)
-        if spec.positions == "rotary":
-            q, k = rotate(q, positions), rotate(k, positions)
-        return q, k, v
-
-    def _values(self, l: int, x: Tensor, tape: Tape | None) -> Tensor:
-        """The v of `_project` alone."""
-        spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
-        bias = p[f"{name}.b_V"].flatten(1)[:, None] if spec.bias else None
-        weight = p[f"{name}.W_V"].transpose(1, 2).flatten(2)
-        v = affine(x, *self._folded(f"blocks.{l}.ln1", weight, bias))
-        v = v.unflatten(-1, (-1, spec.head_width)).transpose(2, 3)
-        if spec.smear and spec.smear.of == "values":
-            v = smear(v, p[f"{name}.alpha"], spec.smear.lag)
-        return _note(tape, f"{name}.v", v)
+        heads = {"Q": spec.n_heads, "K": spec.kv_heads, "V": spec.kv_heads}
+        split = y.split([heads[part] * spec.head_width for part in parts], -1)
+        found = {
+            part: one.unflatten(-1, (-1, spec.head_width)).transpose(2, 3)
+            for part, one in zip(parts, split, strict=True)
+        }
+        smeared = spec.smear and {"keys": "K", "values": "V"}[spec.smear.of]
+        if smeared in found:
+            found[smeared] = smear(found[smeared], p[f"{name}.alpha"], spec.smear.lag)
+        if spec.positions == "rotary" and parts != "V":
+            found |= {part: rotate(found[part], positions) for part in "QK"}
+        return list(found.values())
 
     def _mlp(self, l: int, x: Tensor, tape: Tape | None) -> Tensor:
         """Normalised x [r, b, t, d] to what the MLP adds to the residual stream."""
@@ -313,7 +348,8 @@ class Transformer(nn.Module):
             x = x + p["ln_final.b"][:, None, None]
         x = _note(tape, "ln_final", x)
         weight = p["embed.W_E"].transpose(1, 2) if self.spec.tied else p["unembed.W_U"]
-        return _note(tape, "logits", linear(x, weight))
+        bias = p["unembed.b_U"][:, None] if self.spec.end_biases else None
+        return _note(tape, "logits", affine(x, weight, bias))
 
 
 def _note(tape: Tape | None, site: str, x: Tensor) -> Tensor:

@@ -13,7 +13,13 @@ def parameter_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Name to shape, without the replica axis, in the order of the flat parameter vector."""
     _require_sizes(spec)
     d = spec.d_model
-    shapes = {"embed.W_in": (spec.d_input, d)} if spec.d_input else {"embed.W_E": (spec.d_vocab, d)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    if spec.d_input:
+        shapes["embed.W_in"] = (spec.d_input, d)
+        if spec.end_biases:
+            shapes["embed.b_in"] = (d,)
+    if spec.d_vocab:
+        shapes["embed.W_E"] = (spec.d_vocab, d)
     if spec.positions == "learned":
         shapes["pos_embed.W_pos"] = (spec.n_context, d)
     for l in range(spec.n_layers):
@@ -21,6 +27,8 @@ def parameter_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     shapes |= _norm_shapes("ln_final", spec)
     if not spec.tied:
         shapes["unembed.W_U"] = (d, spec.d_out or spec.d_vocab)
+    if spec.end_biases:
+        shapes["unembed.b_U"] = (spec.d_out or spec.d_vocab,)
     return shapes
 
 
@@ -65,6 +73,20 @@ def parameter_count(spec: ModelSpec) -> int:
     return sum(math.prod(shape) for shape in parameter_shapes(spec).values())
 
 
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator)
+
+
+def _truncated(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Normal within two standard deviations, divided by what is left of its standard deviation."""
+    drawn = torch.nn.init.trunc_normal_(torch.empty(shape), a=-2.0, b=2.0, generator=generator)
+    return drawn / 0.87962566103423978
+
+
+DRAWS = {"normal": _normal, "truncated": _truncated}
+"""Unit-variance draws of initial weights, by the name of the config."""
+
+
 def initial_parameters(spec: ModelSpec, seed: int) -> Tensor:
     """The flat parameter vector [P] of one replica, on the CPU."""
     generator = torch.Generator().manual_seed(seed)
@@ -74,7 +96,7 @@ def initial_parameters(spec: ModelSpec, seed: int) -> Tensor:
         if kind.startswith("W_"):
             own = spec.embed_std if name == "embed.W_E" else None
             std = own or spec.init_std or _fan_in(name, shape, spec) ** -0.5
-            parts.append(torch.randn(shape, generator=generator) * std)
+            parts.append(DRAWS[spec.init](shape, generator) * std)
         elif kind == "alpha":
             parts.append(torch.full(shape, spec.smear.alpha))
         else:

@@ -79,9 +79,9 @@ class Plan:
 
     def _make(self, study: str, room: str, name: str) -> Job:
         build: Callable = getattr(self, f"_{room}")
-        kind, module, spec, needs = build(self.config.studies[study], name)
+        kind, modules, spec, needs = build(self.config.studies[study], name)
         inputs = tuple(self._input(study, *need) for need in dict.fromkeys(needs))
-        code = code_digest(module)
+        code = code_digest(*modules)
         # the order of inputs is the order of the config: a table lists its runs as the config does
         key = digest([study, room, name, kind, spec, code, [asdict(item) for item in inputs]])
         return Job(study, room, name, kind, spec, inputs, code, key)
@@ -99,12 +99,19 @@ class Plan:
                 f"config/studies/{study.study}.yaml: datasets.{name}.options.{error}"
             ) from None
         spec = {"options": entry.options} | ({"sources": fingerprint} if fingerprint else {})
-        return entry.kind, f"headworks.studies.{study.study}.datasets", spec, []
+        return entry.kind, [f"headworks.studies.{study.study}.datasets"], spec, []
 
     def _runs(self, study: StudyConfig, name: str):
         entry = study.runs[name]
         spec = entry.model_dump(mode="json", exclude={"dataset"})
-        return "run", "headworks.train", spec, [("data", entry.dataset)]
+        needs = [("data", entry.dataset)]
+        modules = ["headworks.train"]
+        if entry.start:
+            needs += [("data", study.runs[entry.start.run].dataset), ("runs", entry.start.run)]
+            modules.append("headworks.starts")
+        if entry.clamps:
+            modules.append(f"headworks.studies.{study.study}.clamps")
+        return "run", modules, spec, needs
 
     def _activations(self, study: StudyConfig, name: str):
         entry, run = next(
@@ -116,7 +123,7 @@ class Plan:
         spec = entry.model_dump(mode="json", exclude={"runs"})
         return (
             "activations",
-            "headworks.activations",
+            ["headworks.activations"],
             spec,
             [("data", study.runs[run].dataset), ("runs", run)],
         )
@@ -129,19 +136,19 @@ class Plan:
         ]
         needs += [("activations", f"{base}-{run}") for base in entry.activations for run in entry.runs]
         needs += [("tables", table) for table in entry.tables]
-        return entry.kind, f"headworks.studies.{study.study}.experiments.{entry.kind}", entry.options, needs
+        return entry.kind, [f"headworks.studies.{study.study}.experiments.{entry.kind}"], entry.options, needs
 
     def _figures(self, study: StudyConfig, name: str):
         entry = study.figures[name]
         needs = [("tables", table) for table in entry.tables]
-        return entry.kind, f"headworks.studies.{study.study}.figures.{entry.kind}", entry.options, needs
+        return entry.kind, [f"headworks.studies.{study.study}.figures.{entry.kind}"], entry.options, needs
 
     def _claims(self, study: StudyConfig, name: str):
         claim: ClaimSpec = study.claims[name]
         spec = {"claim": claim.model_dump(mode="json"), "scale": self.config.scale}
         return (
             "claim",
-            "headworks.claims",
+            ["headworks.claims"],
             spec,
             [("tables", table) for table in [claim.table, claim.control_table]],
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headworks.batches import Batches
+from headworks.errors import HeadworksError
 from headworks.job import Job
 from headworks.spec import ModelSpec, TrainSpec
 from headworks.store import opening, read_table, text_attribute
@@ -24,6 +25,7 @@ class DatasetReader:
         self.d_vocab = int(file.attrs["d_vocab"])
         self.n_context = int(file.attrs["n_context"])
         self.bos = int(file.attrs["bos"])
+        self.predicts: str = file.attrs["predicts"]
         self.facts: dict = text_attribute(file, "facts")
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -45,6 +47,13 @@ class DatasetReader:
         return self.file["evaluation"][()].astype(np.int64)
 
     @cached_property
+    def vectors(self) -> np.ndarray | None:
+        """What tokens from d_vocab on stand for, [vector, feature] float32; None without any."""
+        if "vectors" not in self:
+            return None
+        return self["vectors"]
+
+    @cached_property
     def frequencies(self) -> np.ndarray:
         """Share of each token in the training text, [vocabulary]."""
         counts = np.bincount(self.train.ravel(), minlength=self.d_vocab)
@@ -54,9 +63,19 @@ class DatasetReader:
         return Batches(self.layout, self.train, self.n_context, self.bos, seeds, batch)
 
     def complete(self, model: ModelSpec) -> ModelSpec:
-        """The model with what it leaves to the dataset filled in."""
+        """The model with what it leaves to the dataset filled in.
+
+        Raises HeadworksError if it would read the dataset's vectors as other tokens than they are.
+        """
+        if self.vectors is not None and model.d_vocab not in (None, self.d_vocab):
+            raise HeadworksError(
+                f"model.d_vocab: {model.d_vocab}, but in this dataset tokens from {self.d_vocab} on are vectors; "
+                f"allowed: {self.d_vocab}, or leave it out"
+            )
+        width = None if self.vectors is None else self.vectors.shape[1]
         return model.model_copy(
             update={
+                "d_input": model.d_input or width,
                 "d_vocab": model.d_vocab or self.d_vocab,
                 "d_out": model.d_out or model.d_vocab or self.d_vocab,
                 "n_context": model.n_context or self.n_context,
@@ -65,13 +84,17 @@ class DatasetReader:
 
 
 class RunReader:
-    """A run file: snapshots [snapshot, replica, ...] of every parameter, traces of the loss, seeds."""
+    """A run file: snapshots [snapshot, replica, ...] of every parameter, traces of the loss, seeds, conditions."""
 
-    def __init__(self, file: h5py.File, name: str):
-        self.file, self.name = file, name
+    def __init__(self, file: h5py.File, name: str, dataset: DatasetReader):
+        self.file, self.name, self.dataset = file, name, dataset
         self.model_spec = ModelSpec.model_validate_json(file.attrs["model"])
         self.train_spec = TrainSpec.model_validate(text_attribute(file, "spec")["train"])
         self.seeds: list[int] = file["seeds"][()].tolist()
+        """One a replica; with several conditions every seed comes once in each."""
+        self.conditions: list[str] = [text.decode() for text in file["conditions"][()]]
+        """What was clamped, one a replica; `unclamped` in a run without clamps."""
+        self.clamps: dict[str, dict] = text_attribute(file, "spec")["clamps"]
         self.steps: list[int] = file["steps"][()].tolist()
         self.tokens: list[int] = file["tokens"][()].tolist()
         self.diverged: np.ndarray = file["diverged"][()]
@@ -88,8 +111,17 @@ class RunReader:
         """One parameter of one snapshot, [replica, ...]."""
         return self.file["snapshots"][name][snapshot]
 
-    def model(self, snapshot: int = -1, device="cpu"):
-        """The ensemble of one snapshot as a `Transformer`; negative counts from the last."""
+    @property
+    def sequences_per_step(self) -> int:
+        """Training sequences of one update and replica."""
+        return self.train_spec.batch
+
+    def loss(self) -> np.ndarray:
+        """Training loss of every update, [step, replica], nats."""
+        return self.file["trace/loss"][()]
+
+    def model(self, snapshot: int = -1, device="cpu", replicas: list[int] | None = None):
+        """The ensemble of one snapshot, or those of its `replicas`, as a `Transformer`; negative counts from the last."""
         import torch
 
         from headworks.model import Transformer
@@ -97,8 +129,11 @@ class RunReader:
 
         snapshot = range(len(self))[snapshot]
         parts = {name: item[snapshot] for name, item in self.file["snapshots"].items()}
-        model = Transformer(self.model_spec, torch.from_numpy(join(self.model_spec, parts)).to(device))
-        return model.requires_grad_(False)
+        flat = torch.from_numpy(join(self.model_spec, parts)).to(device)
+        vectors = None if self.dataset.vectors is None else torch.from_numpy(self.dataset.vectors).to(device)
+        if replicas is not None:
+            flat = flat[replicas]
+        return Transformer(self.model_spec, flat, vectors=vectors).requires_grad_(False)
 
 
 class ActivationsReader:
@@ -147,11 +182,14 @@ def reading(job: Job) -> Iterator[Inputs]:
             }
 
         datasets = {name: DatasetReader(file) for name, file in open_room("data").items()}
-        runs = {name: RunReader(file, name) for name, file in open_room("runs").items()}
+        runs = {
+            name: RunReader(file, name, datasets[file.attrs["dataset"]])
+            for name, file in open_room("runs").items()
+        }
         activations: dict[str, dict[str, ActivationsReader]] = {}
         for name, file in open_room("activations").items():
             run = file.attrs["run"]
             activations.setdefault(name.removesuffix(f"-{run}"), {})[run] = ActivationsReader(file)
         tables = {name: read_table(item.path, item) for name, item in job.inputs_of("tables").items()}
-        run_datasets = {name: datasets[run.file.attrs["dataset"]] for name, run in runs.items()}
+        run_datasets = {name: run.dataset for name, run in runs.items()}
         yield Inputs(datasets, runs, run_datasets, activations, tables)

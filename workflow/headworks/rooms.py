@@ -15,6 +15,9 @@ from headworks.digest import canonical, file_digest
 from headworks.job import Job
 from headworks.spec import ModelSpec, TrainSpec
 
+UNCLAMPED = "unclamped"
+"""The condition of a run without clamps."""
+
 
 def asked_device() -> str:
     """What HEADWORKS_DEVICE insists on: runtime, so it is no part of the config."""
@@ -33,12 +36,13 @@ def data(job: Job, out: Path) -> None:
                 "d_vocab": dataset.d_vocab,
                 "n_context": dataset.n_context,
                 "bos": dataset.bos,
+                "predicts": dataset.predicts,
                 "facts": canonical(dataset.facts),
             }
         )
         axes = ("sequence", "position")
         store.put(
-            file, "train", dataset.train, axes if dataset.layout == "sequences" else ("token",), "token id"
+            file, "train", dataset.train, ("token",) if dataset.layout == "stream" else axes, "token id"
         )
         store.put(file, "evaluation", dataset.evaluation, axes, "token id")
         store.put(file, "vocabulary", np.array(dataset.vocabulary), ("token",))
@@ -53,11 +57,13 @@ def run(job: Job, out: Path) -> None:
     from headworks.readers import reading
     from headworks.train import split, train
 
-    spec, seeds = TrainSpec.model_validate(job.spec["train"]), tuple(job.spec["seeds"])
+    spec = TrainSpec.model_validate(job.spec["train"])
+    conditions = [name for name in job.spec["clamps"] or [UNCLAMPED] for _ in job.spec["seeds"]]
+    seeds = tuple(job.spec["seeds"]) * max(1, len(job.spec["clamps"]))
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(f".{out.stem}.{job.key}.state")
     with reading(job) as inputs, claim_device(asked_device()) as device:
-        ((dataset_name, dataset),) = inputs.datasets.items()
+        dataset_name, dataset = next(iter(inputs.datasets.items()))
         model = dataset.complete(ModelSpec.model_validate(job.spec["model"]))
         tokens_per_step = spec.batch * dataset.n_context
         progress = Progress(job.name, spec.steps, tokens_per_step * len(seeds))
@@ -69,6 +75,7 @@ def run(job: Job, out: Path) -> None:
             state,
             save_seconds=float(os.environ.get("HEADWORKS_SAVE_SECONDS", "30")),
             progress=progress.update,
+            task=_task(job, dataset, model, seeds, inputs, device),
         )
     progress.close()
     with store.writing(out, job) as file:
@@ -76,6 +83,7 @@ def run(job: Job, out: Path) -> None:
             {"model": canonical(model.model_dump(mode="json")), "dataset": dataset_name} | trained.manifest
         )
         store.put(file, "seeds", np.array(seeds), ("replica",))
+        store.put(file, "conditions", np.array(conditions), ("replica",))
         store.put(file, "steps", np.array(trained.steps), ("snapshot",), "updates")
         store.put(
             file, "tokens", np.array(trained.steps) * tokens_per_step, ("snapshot",), "tokens per replica"
@@ -92,6 +100,29 @@ def run(job: Job, out: Path) -> None:
             )
     for leftover in out.parent.glob(f".{out.stem}.*.state*"):
         leftover.unlink()
+
+
+def _task(job: Job, dataset, model: ModelSpec, seeds: tuple[int, ...], inputs, device):
+    """What the ensemble learns from beside its batches: vectors, clamps, another run's parameters."""
+    import torch
+
+    from headworks.starts import borrowed
+    from headworks.train import Task
+
+    vectors = clamps = None
+    if dataset.vectors is not None:
+        # only those that training shows: every update embeds them all
+        shown = int(dataset.train.max()) + 1 - dataset.d_vocab
+        vectors = torch.from_numpy(dataset.vectors[:shown])
+    if job.spec["clamps"]:
+        build = import_module(f"headworks.studies.{job.study}.clamps").build
+        chosen = [clamp for clamp in job.spec["clamps"].values() for _ in job.spec["seeds"]]
+        clamps = build(chosen, model, device)
+    start = frozen = None
+    if job.spec["start"]:
+        donor = inputs.runs[job.spec["start"]["run"]]
+        start, frozen = borrowed(job.spec["start"], donor, model, seeds)
+    return Task(dataset.predicts, vectors, clamps, start, frozen)
 
 
 def activations(job: Job, out: Path) -> None:
@@ -118,7 +149,7 @@ def activations(job: Job, out: Path) -> None:
             for row, snapshot in enumerate(steps(job.name, chosen, len(chosen))):
                 model = run_reader.model(snapshot, device)
                 for probe, spec in job.spec["probes"].items():
-                    found = cache(model, torch.from_numpy(tokens[probe]), spec["sites"])
+                    found = cache(model, torch.from_numpy(tokens[probe]), spec["sites"], dataset.predicts)
                     for site, value in found.items():
                         _place(file, f"{probe}/{site}", row, len(chosen), value)
 

@@ -69,6 +69,9 @@ class ModelSpec(Spec):
         None, description="Rotated dimensions of each head; all when left out."
     )
     bias: bool = Field(False, description="Biases in attention and MLP.")
+    end_biases: bool = Field(
+        False, description="Biases where input vectors are embedded and where logits are read out."
+    )
     parallel: bool = Field(
         False,
         description="Attention and MLP read the same residual stream (GPT-NeoX) instead of one after the other.",
@@ -81,11 +84,16 @@ class ModelSpec(Spec):
     init_std: PositiveFloat | None = Field(
         None, description="Standard deviation of initial weights; 1/sqrt(fan_in) when left out."
     )
+    init: Literal["normal", "truncated"] = Field(
+        "normal",
+        description="truncated: initial weights within two standard deviations, of the same variance (LeCun's, in JAX).",
+    )
     d_vocab: PositiveInt | None = Field(
-        None, description="Input tokens; the dataset's vocabulary when left out."
+        None, description="Tokens with an embedding of their own; the dataset's vocabulary when left out."
     )
     d_input: PositiveInt | None = Field(
-        None, description="Width of input vectors, for datasets of vectors in place of tokens."
+        None,
+        description="Width of the dataset's vectors, which are tokens too, from d_vocab on, embedded by one linear map; the dataset's when left out.",
     )
     d_out: PositiveInt | None = Field(None, description="Output logits; d_vocab when left out.")
     n_context: PositiveInt | None = Field(
@@ -155,7 +163,9 @@ class TrainSpec(Spec):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="Learning rate after the warm-up; cosine ends at a tenth."
     )
-    clip: PositiveFloat | None = Field(1.0, description="Largest gradient norm, per replica.")
+    clip: PositiveFloat | Literal["none"] = Field(
+        1.0, description="Largest gradient norm, per replica; none: as it comes."
+    )
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast, on CUDA only.")
     compile: Literal["auto", "never"] = Field(
         "never", description="auto: torch.compile where a C++ compiler is found."

@@ -25,7 +25,7 @@ class Override:
     """At `site`, x becomes where(mask, value, x)."""
 
     site: str
-    value: Tensor | float | Reduction  # a function of x: for eager analysis only
+    value: Tensor | float | Reduction  # a function of x may read what this pass has recorded so far
     mask: Tensor | None = None  # bool, broadcast to the site, may differ by replica; None: everywhere
     detach: bool = False  # no gradient flows into value
 

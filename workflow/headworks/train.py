@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,11 +22,38 @@ from headworks.batches import Batches
 from headworks.errors import HeadworksError
 from headworks.model import Transformer, cross_entropy, parameter_shapes
 from headworks.spec import ModelSpec, TrainSpec
+from headworks.tape import Tape
 
 CPU_TOKENS_AT_ONCE = 4096
 """Tokens of one forward pass on a CPU; more replicas than this holds take turns."""
 
 Hook = Callable[[int, Transformer], None]
+Settings = Mapping[str, torch.Tensor]
+
+
+class Clamps(Protocol):
+    """What is overridden in the forward pass of every update; gradients flow through it (Singh 2024, sec. 2.2)."""
+
+    def settings(self, step: int) -> Settings:
+        """What tells replicas apart at update `step`: tensors by name, each with a leading replica axis."""
+
+    def tape(self, tokens: torch.Tensor, settings: Settings) -> Tape:
+        """The overrides for `tokens` [r, b, position], the last entry of a row included."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an ensemble is trained on and how, beside its batches."""
+
+    predicts: Literal["every", "last"] = "every"
+    """Which entries of a row count: each but the first, or the last alone."""
+    vectors: torch.Tensor | None = None
+    """What tokens from d_vocab on stand for, [n, i]."""
+    clamps: Clamps | None = None
+    start: torch.Tensor | None = None
+    """Initial parameters [replica, parameter] in place of those drawn from the seeds."""
+    frozen: torch.Tensor | None = None
+    """bool [parameter]: keeps its initial value."""
 
 
 @dataclass
@@ -85,17 +113,24 @@ class Adam:
         self.decay = spec.weight_decay * decayed if spec.optimizer == "adamw" else None
         self.scale = scale[:, None]
         """Learning-rate multiplier of each replica, [replica, 1]."""
+        self.update = _adam_update
 
     def step(self, grad: torch.Tensor, step: int) -> None:
         """One update from `grad` [replica, parameter]; `step` counts from 0."""
-        first, second = self.spec.betas
         rate = learning_rate(self.spec, step) * self.scale
-        if self.decay is not None:
-            self.flat.mul_(1 - rate * self.decay)
-        self.mean.lerp_(grad, 1 - first)
-        self.square.mul_(second).addcmul_(grad, grad, value=1 - second)
-        root = (self.square / (1 - second ** (step + 1))).sqrt_().add_(self.spec.eps)
-        self.flat.sub_(rate * (self.mean / (1 - first ** (step + 1))).div_(root))
+        # tensors, not numbers: a compiled update would be built anew for every number
+        unbias = [self.flat.new_tensor(1 - beta ** (step + 1)) for beta in self.spec.betas]
+        self.update(
+            self.flat,
+            grad,
+            self.mean,
+            self.square,
+            rate,
+            self.decay,
+            *unbias,
+            betas=self.spec.betas,
+            eps=self.spec.eps,
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         return {"mean": self.mean, "square": self.square}
@@ -105,10 +140,24 @@ class Adam:
         self.square.copy_(state["square"])
 
 
-def clip(grad: torch.Tensor, limit: float | None) -> torch.Tensor:
-    """Scale each replica's gradient to norm `limit` at most, in place; returns the norms before, [replica]."""
+def _adam_update(flat, grad, mean, square, rate, decay, mean_unbias, square_unbias, betas, eps) -> None:
+    """Matrices [replica, parameter] but for rate [replica, 1], decay [parameter] or None, and two scalars."""
+    first, second = betas
+    if decay is not None:
+        flat.mul_(1 - rate * decay)
+    mean.lerp_(grad, 1 - first)
+    square.mul_(second).addcmul_(grad, grad, value=1 - second)
+    root = (square / square_unbias).sqrt_().add_(eps)
+    flat.sub_(rate * (mean / mean_unbias).div_(root))
+
+
+def clip(grad: torch.Tensor, limit: float | str) -> torch.Tensor:
+    """Scale each replica's gradient to norm `limit` at most, in place; returns the norms before, [replica].
+
+    A limit of "none" leaves it as it is.
+    """
     norm = grad.norm(dim=1)
-    if limit is not None:
+    if limit != "none":
         grad.mul_((limit / (norm + 1e-6)).clamp(max=1.0)[:, None])
     return norm
 
@@ -133,21 +182,30 @@ class Ensemble:
         seeds: tuple[int, ...],
         device: torch.device,
         rates: tuple[float, ...] | None = None,
+        task: Task | None = None,
     ):
         keep_freed_memory()
         self.model, self.spec, self.seeds, self.device = model, spec, seeds, device
-        self.flat = Transformer.create(model, seeds, device).flat
+        self.task = task or Task()
+        start = self.task.start
+        self.flat = (Transformer.create(model, seeds).flat if start is None else start.clone()).to(device)
         self.grad = torch.zeros_like(self.flat)
+        self.free = None if self.task.frozen is None else (~self.task.frozen).float().to(device)
+        weights = decayed(model, device) if self.free is None else decayed(model, device) * self.free
         self.optimizer = Adam(
-            spec, self.flat, decayed(model, device), torch.tensor(rates or [1.0] * len(seeds), device=device)
+            spec, self.flat, weights, torch.tensor(rates or [1.0] * len(seeds), device=device)
         )
-        self.at_once = self._at_once()
-        self.parts = [
-            Transformer(model, self.flat[i : i + self.at_once], self.grad[i : i + self.at_once])
-            for i in range(0, len(seeds), self.at_once)
-        ]
         self.compiled = spec.compile == "auto" and compiler_found()
-        self.losses = torch.compile(self._losses, dynamic=False) if self.compiled else self._losses
+        self.at_once = self._at_once()
+        self.vectors = None if self.task.vectors is None else self.task.vectors.to(device)
+        self.parts = [
+            (part, Transformer(model, self.flat[part], self.grad[part], self.vectors))
+            for part in (slice(i, i + self.at_once) for i in range(0, len(seeds), self.at_once))
+        ]
+        self.losses = self._losses
+        if self.compiled:
+            self.losses = torch.compile(self._losses, dynamic=False)
+            self.optimizer.update = torch.compile(self.optimizer.update, dynamic=False)
         self.done = 0
         self.trained = Trained(
             [],
@@ -159,21 +217,30 @@ class Ensemble:
     def _at_once(self) -> int:
         if self.device.type != "cpu":
             return len(self.seeds)
-        return max(1, min(len(self.seeds), CPU_TOKENS_AT_ONCE // (self.spec.batch * self.model.n_context)))
+        limit = max(1, min(len(self.seeds), CPU_TOKENS_AT_ONCE // (self.spec.batch * self.model.n_context)))
+        if not self.compiled:
+            return limit
+        # equal parts: a compiled update is built for one size
+        return max(n for n in range(1, limit + 1) if len(self.seeds) % n == 0)
 
-    def _losses(self, part: Transformer, tokens: torch.Tensor) -> torch.Tensor:
+    def _losses(self, part: Transformer, tokens: torch.Tensor, settings: Settings) -> torch.Tensor:
+        tape = self.task.clamps.tape(tokens, settings) if self.task.clamps else None
+        last = self.task.predicts == "last"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            logits = part(tokens[..., :-1])
-        return cross_entropy(logits.float(), tokens[..., 1:]).mean(dim=(1, 2))
+            logits = part(tokens[..., :-1], tape, last=last)
+        return cross_entropy(logits.float(), tokens[..., -1:] if last else tokens[..., 1:]).mean(dim=(1, 2))
 
     def update(self, tokens: torch.Tensor) -> None:
         """One update of every replica from `tokens` [replica, batch, position]."""
         self.grad.zero_()
         losses = []
-        for i, part in enumerate(self.parts):
-            loss = self.losses(part, tokens[i * self.at_once : (i + 1) * self.at_once])
+        settings = self.task.clamps.settings(self.done) if self.task.clamps else {}
+        for part, model in self.parts:
+            loss = self.losses(model, tokens[part], {key: value[part] for key, value in settings.items()})
             loss.sum().backward()
             losses.append(loss.detach())
+        if self.free is not None:
+            self.grad.mul_(self.free)
         loss, norm = torch.cat(losses), clip(self.grad, self.spec.clip)
         self.optimizer.step(self.grad, self.done)
         self.trained.loss[self.done] = loss.cpu()
@@ -246,6 +313,7 @@ def train(
     save_seconds: float = 30.0,
     hooks: Mapping[int, Hook] | None = None,
     progress: Callable[[int, str], None] = lambda step, note: None,
+    task: Task | None = None,
 ) -> Trained:
     """Train one ensemble and return its snapshots and traces.
 
@@ -259,7 +327,7 @@ def train(
         raise HeadworksError(
             "train.precision: 'bf16' needs CUDA, but this run is on the CPU; allowed here: float32"
         )
-    ensemble = Ensemble(model, spec, batches.seeds, device)
+    ensemble = Ensemble(model, spec, batches.seeds, device, task=task)
     if spec.compile == "auto" and not ensemble.compiled:
         print(
             "train.compile: no C++ compiler found; going on without torch.compile, about a sixth slower",
@@ -294,7 +362,7 @@ def out_of_memory(error: BaseException) -> bool:
 def _loop(ensemble: Ensemble, batches: Batches, state, save_seconds, hooks, progress) -> None:
     spec, saved = ensemble.spec, time.monotonic()
     snapshots = set(spec.snapshots.steps(spec.steps))
-    whole = Transformer(ensemble.model, ensemble.flat)
+    whole = Transformer(ensemble.model, ensemble.flat, vectors=ensemble.vectors)
     while True:
         step = ensemble.done
         if step in snapshots and step not in ensemble.trained.steps:
