@@ -249,7 +249,7 @@ def abstract():
                         "snapshot": snapshot,
                         "layer": layer,
                         "head": head,
-                        "prefix": 0.02 + 0.5 * strength * now,
+                        "literal": 0.02 + 0.5 * strength * now,
                         "same_category": 0.26 + 0.4 * strength * now + random.normal(0, 0.02, len(head)),
                         "shuffled": 0.26 + random.normal(0, 0.02, len(head)),
                         "chance": 0.26,

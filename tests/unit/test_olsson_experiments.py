@@ -18,7 +18,6 @@ from olsson_inputs import (
     SEEDS,
     VOCAB,
     Bench,
-    even_pair,
     induction_pair,
     of,
     only_tables,
@@ -29,12 +28,9 @@ from olsson_inputs import (
     wired_spec,
 )
 
-from headworks import store
 from headworks.model import Transformer
-from headworks.readers import DatasetReader
 from headworks.spec import ModelSpec
-from headworks.studies.olsson2022.experiments import abstract, composition, heads
-from headworks.studies.olsson2022.options import EXPERIMENTS
+from headworks.studies.olsson2022.experiments import composition, heads
 from headworks.tape import Tape
 
 
@@ -256,126 +252,3 @@ def test_floor_and_corpus(inputs, tmp_path):
         assert 0.5 < frame["perm", split, "repeat_share"] < 1
     assert frame["perm", "train", "documents"] == 300
     assert frame["perm", "evaluation", "tokens"] == 48 * CONTEXT
-
-
-# ---------------------------------------------------------------- abstract
-
-LINE = 5
-
-
-class Patterned:
-    """A model of two replicas whose heads look where `heads` says: label to [b, q, k] of the tokens it is shown.
-
-    The second replica has the heads in reverse order. Its logits make the label's loss `wrong` nats, or 0.5 in the
-    first, and every other loss enormous.
-    """
-
-    def __init__(self, n_vocab: int, targets: np.ndarray, patterns: np.ndarray):
-        self.spec = wired_spec(n_vocab, targets.shape[1], n_layers=2)
-        self.n_replicas, self.targets, self.patterns, self.row = 2, targets, torch.from_numpy(patterns), 0
-
-    def __call__(self, tokens, tape):
-        part = slice(self.row, self.row + len(tokens))
-        self.row += len(tokens)
-        both = torch.stack([self.patterns[:, part], self.patterns[:, part].flip(0)]).transpose(1, 2).float()
-        tape("blocks.0.attn.pattern", torch.zeros_like(both) + torch.eye(both.shape[-1]))
-        tape("blocks.1.attn.pattern", both)
-        following = torch.from_numpy(self.targets[part])
-        right = torch.nn.functional.one_hot(following, self.spec.d_vocab).bool()
-        loss = torch.where(tokens == 1, torch.tensor([0.5, 0.7])[:, None, None], torch.tensor(50.0))[
-            ..., None
-        ]
-        return torch.where(right, -loss, (-torch.expm1(-loss) / (self.spec.d_vocab - 1)).log())
-
-
-@pytest.fixture(scope="module")
-def lines(tmp_path_factory):
-    bench = Bench(tmp_path_factory.mktemp("lines"))
-    bench.dataset("classes", "classes", {"n_lines": 8, "n_train": 10, "n_evaluation": 70})
-    with ExitStack() as stack:
-        file = stack.enter_context(store.opening(bench.path("data", "classes")))
-        yield DatasetReader(file)
-
-
-def even_on_lines(dataset, marked: np.ndarray, place: int) -> np.ndarray:
-    """From each colon evenly to one place (0 to 4) of the marked lines, marked [b, n, n]; elsewhere to the start."""
-    sequences, n = marked.shape[:2]
-    pattern = np.zeros((sequences, LINE * n, LINE * n))
-    pattern[:, :, 0] = 1
-    for i in range(n):
-        colon = 1 + LINE * i + 2
-        for j in range(i):
-            pattern[:, colon, 1 + LINE * j + place] = marked[:, i, j]
-    weight = pattern[:, :, 1:].sum(-1)
-    pattern[:, :, 1:] *= np.where(weight > 0, 0.8 / np.maximum(weight, 1), 0)[..., None]
-    pattern[:, :, 0] = 1 - pattern[:, :, 1:].sum(-1)
-    return pattern
-
-
-def test_lines_begin_after_the_start_token(lines):
-    tokens, colons = lines.evaluation, lines["colon_positions"]
-    assert (tokens[:, 0] == lines.bos).all()
-    assert (np.take_along_axis(tokens, colons, axis=1) == 1).all()
-    assert (colons == 3 + LINE * np.arange(8)).all()
-    assert (tokens[:, LINE::LINE] == 2).all()  # line breaks
-
-
-def test_attention_to_lines_of_the_same_category(lines):
-    tokens, category = lines.evaluation, lines["category"]
-    same = category[:, :, None] == category[:, None, :]
-    places = [even_on_lines(lines, same, place) for place in (0, 4)]  # its first word, its line break
-    causal = np.tril(np.ones(places[0].shape[1:]))
-    uniform = np.broadcast_to(causal / causal.sum(-1, keepdims=True), places[0].shape)
-    model = Patterned(lines.d_vocab, tokens[:, 1:], np.stack([*places, uniform]))
-    options = EXPERIMENTS["abstract"](examples=70)
-    found = abstract.category_attention(model, lines, options)
-    assert {value.shape for value in found.values()} == {(2, 2, 3)}
-    earlier = np.tril(np.ones((8, 8), bool), -1)
-    known = (same & earlier).any(-1)
-    share = ((same & earlier).sum(-1) / np.maximum(earlier.sum(-1), 1))[known].mean()
-    assert np.allclose(found["chance"], share, atol=1e-5)
-    assert np.allclose(found["same_category"][1, 0], [1, 1, share], atol=1e-5)
-    assert np.allclose(found["same_category"][1, 1], [share, 1, 1], atol=1e-5)
-    # a head that attends to itself looks at no earlier line
-    assert np.allclose(found["same_category"][0], 0)
-    assert np.allclose(found["label_loss"][:, 0], 0.5, atol=1e-3)
-    assert np.allclose(found["label_loss"][:, 1], 0.7, atol=1e-3)
-    # of heads that look at lines of the same category, what falls on those of the shuffled one
-    order = np.random.default_rng([abstract.SHUFFLE_ROLE, options.seed]).permuted(category, axis=1)
-    shown = (same & earlier) / np.maximum((same & earlier).sum(-1, keepdims=True), 1)
-    shuffled = (shown * (category[:, :, None] == order[:, None, :])).sum(-1)[known].mean()
-    assert np.allclose(found["shuffled"][1, 0, :2], shuffled, atol=1e-5)
-
-
-def test_attention_to_other_categories_scores_nothing(lines):
-    category = lines["category"]
-    other = category[:, :, None] != category[:, None, :]
-    pattern = np.stack([even_on_lines(lines, other, place) for place in (0, 2, 4)])
-    model = Patterned(lines.d_vocab, lines.evaluation[:, 1:], pattern)
-    found = abstract.category_attention(model, lines, EXPERIMENTS["abstract"](examples=70))
-    assert np.allclose(found["same_category"][1], 0, atol=1e-6)
-
-
-def test_abstract_reads_a_run(tmp_path):
-    bench = Bench(tmp_path)
-    with ExitStack() as stack:
-        bench.dataset(
-            "classes", "classes", {"n_lines": 8, "words_per_class": 5, "n_train": 50, "n_evaluation": 40}
-        )
-        vocabulary = 1 + 2 + 4 * 5 + 16
-        spec = wired_spec(vocabulary, 104)
-        bench.run("lines", "classes", spec, [even_pair(spec), induction_pair(spec)])
-        bench.cache("lines", "classes")
-        frame = table("abstract", opened(bench, stack, ["lines"]), examples=40)
-    assert len(frame) == 2 * 2 * 2 * 3
-    assert frame["chance"].nunique() == 1
-    first, last = of(frame, snapshot="first"), of(frame, snapshot="last")
-    assert np.allclose(first["same_category"], first["chance"], atol=1e-5)
-    assert np.allclose(first["label_loss"], math.log(vocabulary), atol=1e-4)
-    for seed, wired in HEAD.items():
-        row = of(last, seed=seed, layer=1, head=wired).iloc[0]
-        assert row["prefix"] == pytest.approx(1, abs=1e-3)
-        assert row["copying"] > 0.5
-        # colons follow colons' labels, of any category alike
-        assert row["same_category"] == pytest.approx(row["chance"], abs=1e-4)
-        assert of(last, seed=seed)["copying"].notna().sum() == 1

@@ -153,7 +153,9 @@ class Abstract(Spec):
         "probes", description="Entry of `activations` with the probes 'patterns' and 'repeated'."
     )
     examples: PositiveInt = Field(256, description="Evaluation sequences.")
-    seed: int = Field(0, ge=0, description="Seed of the shuffled categories, the control.")
+    seed: int = Field(
+        0, ge=0, description="Seed of the repeated lines, and of the shuffled categories, the control."
+    )
 
 
 class Corpus(Spec):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PositiveInt
 
 from headworks.names import Name
 from headworks.spec import Spec
@@ -48,6 +48,9 @@ class Circuit(Spec):
     runs: list[Name] = Field([], description="Runs whose times are shown; all of the table when empty.")
     conditions: dict[ClampName, Name] = Field(
         {}, description="Clamp → the condition it was trained under; the clamp's own name when left out."
+    )
+    reference: OptionalTables = Field(
+        [], description="Role: the authors' midpoints, columns condition (a clamp) and midpoint."
     )
 
 
@@ -107,6 +110,149 @@ class Copying(Network):
 
 # curves and times
 
+Time = Literal["midpoint", "learned", "finished"]
+
+
+class Emergence(Network):
+    """Loss, accuracy and heads of one network over training: induction heads emerge in a phase change (Fig. 3)."""
+
+    evaluation: Tables = Field(description="Role: tables of kind evaluation at many snapshots.")
+    emergence: Tables = Field(description="Role: tables of kind emergence.")
+    reference: OptionalTables = Field(
+        [], description="Role: the authors' learning times, columns sequences and loss."
+    )
+    seed: Seed | None = Field(
+        None, description="Seed whose heads are shown one by one; the first when left out."
+    )
+
+
+class Subcircuits(Conditions):
+    """Loss by clamp, when it has fallen, and whether in a phase change (Fig. 5b and c)."""
+
+    curves: Tables = Field(description="Role: tables of kind curves.")
+    timing: Tables = Field(description="Role: tables of kind timing of the same runs.")
+    reference: OptionalTables = Field(
+        [], description="Role: the authors' midpoints, columns condition and midpoint."
+    )
+    reference_curves: OptionalTables = Field(
+        [], description="Role: the authors' losses, columns condition, sequences and loss."
+    )
+    until: PositiveInt = Field(400000, description="Training sequences at which the curves are cut.")
+
+
+class Toy(Spec):
+    """The toy model of three factors: curves, half times and progress measures (Fig. 5a and 9)."""
+
+    toy: Tables = Field(description="Role: tables of kind toy.")
+    reference: OptionalTables = Field(
+        [],
+        description="Role: half times read elsewhere, columns clamped, quantity, source, percentile and iterations.",
+    )
+
+
+class Progress(Spec):
+    """Loss with a clamp in training against the same clamp in evaluation alone, a progress measure (Fig. 10)."""
+
+    progress: Tables = Field(description="Role: tables of kind progress.")
+    curves: Tables = Field(
+        description="Role: tables of kind curves of runs trained with the clamps that the measures are called by."
+    )
+    reference: OptionalTables = Field(
+        [], description="Role: the authors' losses, columns condition, clamped, sequences and loss."
+    )
+    measures: list[Name] = Field([], description="Measures, one a panel; all of the table when empty.")
+    until: PositiveInt = Field(600000, description="Training sequences at which the curves are cut.")
+    labels: dict[Name, str] = Field(
+        {}, description="Measure → what the figure calls it; its name when left out."
+    )
+
+
+class Grafts(Spec):
+    """Grafted first layers, and heads made previous-token heads: curves and times (Fig. 7 and 8)."""
+
+    curves: Tables = Field(description="Role: tables of kind curves.")
+    timing: Tables = Field(description="Role: tables of kind timing of the same runs.")
+    reference: OptionalTables = Field(
+        [], description="Role: the authors' midpoints, columns series and midpoint."
+    )
+    grafts: list[Name] = Field(
+        ["full", "graft-own", "graft-other"],
+        min_length=1,
+        description="Conditions of the first row; a run without clamps goes by its own name.",
+    )
+    previous: list[Name] = Field(
+        ["none", "attend", "attend-three", "attend-all"],
+        min_length=1,
+        description="Conditions of the second row.",
+    )
+    until: PositiveInt = Field(800000, description="Training sequences at which the curves are cut.")
+    labels: dict[Name, str] = Field(
+        {}, description="Condition → what the figure calls it; its name when left out."
+    )
+
+
+class Strengths(Conditions):
+    """One head's match clamped to a strength: training loss, and losses at the end by strength (Fig. 15)."""
+
+    curves: Tables = Field(description="Role: tables of kind curves.")
+    evaluation: Tables = Field(description="Role: tables of kind evaluation; their last snapshot is shown.")
+    matches: dict[Name, Annotated[float, Field(ge=0, le=1)]] = Field(
+        min_length=1,
+        description="Condition → attention clamped to the correct label; the strength is twice this less one.",
+    )
+
+
+class Diversity(Conditions):
+    """Times by the number of classes and of labels for each clamp, a line a seed (Fig. 6)."""
+
+    timing: Tables = Field(description="Role: tables of kind timing.")
+    reference: OptionalTables = Field(
+        [],
+        description="Role: the authors' times, columns condition, seed, head, varied, n_classes and n_labels.",
+    )
+    times: list[Time] = Field(
+        ["midpoint", "finished"], min_length=1, description="Columns of timing, one a row of panels."
+    )
+    fixed: dict[Name, str] = Field(
+        {},
+        description="Run → what it keeps fixed, such as the width of the softmax: a control beside the lines.",
+    )
+
+
+class Factorial(Conditions):
+    """The combinations of parts given and learned: curves by the number of parts left, and times."""
+
+    curves: Tables = Field(description="Role: tables of kind curves.")
+    timing: Tables = Field(description="Role: tables of kind timing of the same runs.")
+    given: dict[Name, str] = Field(
+        {
+            "none": "",
+            "layer1": "A",
+            "readout": "B",
+            "copy": "C",
+            "match": "AB",
+            "layer1-copy": "AC",
+            "readout-copy": "BC",
+        },
+        min_length=1,
+        description="Condition → the parts handed over, of A (layer 1), B (the match) and C (the copy).",
+    )
+
+
+class Prediction(Spec):
+    """Times of the whole foretold from those of its parts, against the observed ones."""
+
+    prediction: Tables = Field(description="Role: tables of kind prediction.")
+
+
+class Sources(Spec):
+    """Likeness of drawings within and between classes, by dataset."""
+
+    sources: Tables = Field(description="Role: tables of kind sources.")
+    labels: dict[Name, str] = Field(
+        {}, description="Dataset → what the figure calls it; its name when left out."
+    )
+
 
 FIGURES = {
     # heads and patterns
@@ -118,5 +264,15 @@ FIGURES = {
     "wiring": Wiring,
     "copying": Copying,
     # curves and times
+    "emergence": Emergence,
+    "subcircuits": Subcircuits,
+    "toy": Toy,
+    "progress": Progress,
+    "grafts": Grafts,
+    "strengths": Strengths,
+    "diversity": Diversity,
+    "factorial": Factorial,
+    "prediction": Prediction,
+    "sources": Sources,
 }
 """Kind → its options."""

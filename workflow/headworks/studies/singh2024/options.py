@@ -1,6 +1,6 @@
 """The options of this study's datasets, clamps, experiments and figures, as the YAML may give them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -118,6 +118,23 @@ class Sources(Spec):
     """What the drawings are like: likeness within and between classes."""
 
 
+class Reference(Spec):
+    """The authors' numbers, printed or read off their figures; kept in the package with their provenance."""
+
+    name: Literal[
+        "curves",
+        "diversity",
+        "ends",
+        "grafts",
+        "learning_times",
+        "midpoints",
+        "progress",
+        "routes",
+        "strengths",
+        "toy",
+    ] = Field(description="Which table.")
+
+
 EXPERIMENTS = {
     "curves": Curves,
     "timing": Timing,
@@ -132,5 +149,6 @@ EXPERIMENTS = {
     "toy": Toy,
     "prediction": Prediction,
     "sources": Sources,
+    "reference": Reference,
 }
 """Kind → its options."""

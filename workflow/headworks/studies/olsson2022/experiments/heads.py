@@ -109,7 +109,7 @@ def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str
     """
     layers = range(model.spec.n_layers)
     weights = [folded(model, l) for l in layers]
-    W_E, W_U = _ends(model)
+    W_E, W_U = ends(model)
     tape = Tape(
         record=[f"blocks.{l}.{site}" for l in layers for site in ("attn.pattern", "resid_pre")], detach=True
     )
@@ -132,7 +132,7 @@ def weight_scores(model, tokens: torch.Tensor, previous: np.ndarray) -> dict[str
     return {key: torch.stack(values).numpy() for key, values in found.items()}
 
 
-def _ends(model) -> tuple[torch.Tensor, torch.Tensor]:
+def ends(model) -> tuple[torch.Tensor, torch.Tensor]:
     """W_E [r, v, d], and W_U [r, d, v] with the final norm folded in."""
     named = model.named()
     unembed = named["embed.W_E"].transpose(-1, -2) if model.spec.tied else named["unembed.W_U"]

@@ -1,8 +1,10 @@
-"""What the experiments on trained networks share: the training sequences in pieces, scores, and passes in parts.
+"""What the experiments on trained networks share: the training sequences in pieces, scores, and passes in
+parts.
 
-Only the query, the last position, is scored, and layer 2 is the last: there the residual stream is a sum of what
-its heads write and the rest, so that one pass serves every choice of heads. Sequences that begin alike share what
-the network makes of their beginnings.
+Only the query, the last position, is scored, and layer 2 is the last: there the residual stream is a sum of
+what its heads write and the rest, so that one pass serves every choice of heads. Sequences that begin alike
+share what the network makes of their beginnings. Networks are taken as they are: nothing that was clamped
+in training is.
 """
 
 import math
@@ -18,6 +20,7 @@ from headworks.errors import HeadworksError
 from headworks.layers import position_table
 from headworks.model import Transformer
 from headworks.studies.singh2024.clamps import LABELS, correct_label
+from headworks.studies.singh2024.datasets import N_CONTEXT
 
 AT_ONCE = 2048
 """Sequences times replicas of one pass."""
@@ -37,7 +40,8 @@ def require_two_layers(kind: str, run) -> None:
 
 
 def identified(frame: pd.DataFrame, run, **about) -> pd.DataFrame:
-    """The frame with run, condition, seed and what else is given as its first columns, in place of `replica`."""
+    """The frame with run, condition, seed and what else is given as its first columns, in place of
+    `replica`."""
     who = frame["replica"].to_numpy()
     first = {"run": run.name, "condition": np.array(run.conditions)[who], "seed": np.array(run.seeds)[who]}
     return pd.concat([pd.DataFrame(first | about, index=frame.index), frame.drop(columns="replica")], axis=1)
@@ -46,8 +50,9 @@ def identified(frame: pd.DataFrame, run, **about) -> pd.DataFrame:
 def training_rows(dataset, examples: int | None) -> Tensor:
     """All training sequences, [n, 6], or `examples` of them, evenly spread; in lexicographic order.
 
-    Even strides would favour what shares a divisor with them, such as one side for the match. A stride next to the
-    golden section and coprime to n spreads over every index of the enumeration, however many rows are taken.
+    Even strides would favour what shares a divisor with them, such as one side for the match. A stride next
+    to the golden section and coprime to n spreads over every index of the enumeration, however many rows
+    are taken.
     """
     rows = dataset.train
     n = len(rows)
@@ -74,11 +79,12 @@ def means(rows: Tensor, n_replicas: int, measure: Callable[[Tensor], dict[str, T
 # Scores
 
 
-def label_order(rows: Tensor, n_outputs: int) -> Tensor:
-    """Outputs [b, v] of rows [b, 6]: the target, the other label of the context, then those not in the context."""
+def label_order(rows: Tensor, model: Transformer) -> Tensor:
+    """Outputs [b, v] for rows [b, 6]: the target, the other label of the context, then those not in the
+    context."""
     target = rows[:, -1:]
     other = rows[:, list(LABELS)].sum(1, keepdim=True) - target
-    outputs = torch.arange(n_outputs, device=rows.device).expand(len(rows), -1)
+    outputs = torch.arange(model.spec.d_out or model.spec.d_vocab, device=rows.device).expand(len(rows), -1)
     return torch.where(outputs == target, -2, torch.where(outputs == other, -1, outputs)).argsort(-1)
 
 
@@ -88,9 +94,9 @@ def in_order(logits: Tensor, order: Tensor) -> Tensor:
 
 
 def scores(logits: Tensor) -> dict[str, Tensor]:
-    """Of logits [v, ...] in the order of `label_order`, each [...]: loss (nats), accuracy (1 or 0; a tie is an
-    error), context_accuracy (among the two labels of the context; a tie is half) and log_odds of the target to
-    the other label of the context (nats)."""
+    """Of logits [v, ...] in the order of `label_order`, each [...]: loss (nats), accuracy (1 or 0; a tie is
+    an error), context_accuracy (among the two labels of the context; a tie is half) and log_odds of the
+    target to the other label of the context (nats)."""
     target, other, rival = logits[0], logits[1], logits[1:].amax(0)
     highest = torch.maximum(target, rival)
     return {
@@ -162,25 +168,25 @@ def prefixes(rows: Tensor) -> Prefixes:
 
 
 @dataclass(frozen=True)
+class Read:
+    """What a layer makes of the normalised residual stream at one position, as affine maps: weights [r, d,
+    n] and constants [r, 1, n]. Rotation is linear, so it is in them."""
+
+    queries: tuple[Tensor, Tensor]
+    """Constant and weight to all heads' queries, n = h e."""
+    keys_values: tuple[Tensor, Tensor]
+    """To all heads' keys, then their values, n = 2 h e."""
+
+
+@dataclass(frozen=True)
 class Network:
     """A model, and what of it no sequence changes."""
 
     model: Transformer
     embeddings: Tensor
     """[r, token, d]"""
-    reads: list[list["Read"]]
+    reads: list[list[Read]]
     """By layer and position."""
-
-
-@dataclass(frozen=True)
-class Read:
-    """What a layer makes of the normalised residual stream at one position, as affine maps: weights [r, d, n] and
-    constants [r, 1, n]. Rotation is linear, so it is in them."""
-
-    queries: tuple[Tensor, Tensor]
-    """Constant and weight to all heads' queries, n = h e."""
-    keys_values: tuple[Tensor, Tensor]
-    """To all heads' keys, then their values, n = 2 h e."""
 
 
 def network(model: Transformer) -> Network:
@@ -190,7 +196,7 @@ def network(model: Transformer) -> Network:
 
 def _reads(model: Transformer, l: int) -> list[Read]:
     """Found by showing the layer each direction of the residual stream, and none, at every position."""
-    spec, t = model.spec, model.spec.n_context
+    spec, t = model.spec, N_CONTEXT
     shown = torch.cat([torch.eye(spec.d_model), torch.zeros(1, spec.d_model)]).to(model.flat)
     shown = shown[:, None].expand(model.n_replicas, -1, t, -1)
     q, k, v = model._project(l, shown, position_table(spec, t, shown))
@@ -242,15 +248,16 @@ def stream(net: Network, first: FirstLayer, heads: Tensor | None = None) -> Tens
 
 
 def second_layer(net: Network, resid: Tensor, of: Prefixes) -> tuple[Tensor, Tensor]:
-    """What layer 2 makes of a residual stream [r, N, d]: the pattern of each row's query, [r, b, k, h], and the
-    values it finds, [r, b, k, h, e]."""
+    """What layer 2 makes of a residual stream [r, N, d]: the pattern of each row's query, [r, b, k, h], and
+    the values it finds, [r, b, k, h, e]."""
     normed = _by_position(net, resid, of)
     k, v = _at(_keys_values(net, 1, normed), of.of_rows)
     return _pattern(_queries(net, 1, normed, -1), k), v
 
 
 def without_heads(net: Network, resid: Tensor, of: Prefixes) -> Tensor:
-    """The query at the end if no head of layer 2 writes, from what enters the layer: [r, N, d] to [r, b, d]."""
+    """The query at the end if no head of layer 2 writes, from what enters the layer: [r, N, d] to [r, b,
+    d]."""
     last = resid[:, of.starts[-1] :]
     return last + net.model.named()["blocks.1.attn.b_O"][:, None] if net.model.spec.bias else last
 
@@ -304,7 +311,8 @@ def _pattern(q: Tensor, k: Tensor) -> Tensor:
 
 
 def _readout(model: Transformer) -> tuple[Tensor, Tensor]:
-    """Weight [r, d, v] and constant [r, v] of the unembedding with scale and shift of the final norm in them."""
+    """Weight [r, d, v] and constant [r, v] of the unembedding with scale and shift of the final norm in
+    them."""
     spec, named = model.spec, model.named()
     weight = named["embed.W_E"].transpose(1, 2) if spec.tied else named["unembed.W_U"]
     constant = named["unembed.b_U"] if spec.end_biases else weight.new_zeros(len(weight), weight.shape[2])
@@ -321,7 +329,8 @@ def _centred(model: Transformer, parts: Tensor) -> Tensor:
 
 
 def _scaled(model: Transformer, sums: Tensor, squares: Tensor, constant: Tensor, order: Tensor) -> Tensor:
-    """Logits [v, r, b, n] of unembedded sums [v, r, b, n] of which `squares` [r, b, n] are the squared norms."""
+    """Logits [v, r, b, n] of unembedded sums [v, r, b, n] of which `squares` [r, b, n] are the squared
+    norms."""
     if model.spec.norm != "none":
         sums = sums * (squares / model.spec.d_model + model.spec.norm_eps).rsqrt()
     return sums + in_order(constant[:, None, None].expand(-1, len(order), -1, -1), order)
@@ -331,7 +340,8 @@ def logits_of_sums(model: Transformer, parts: Tensor, choices: Tensor, order: Te
     """Logits [v, r, b, n], in `order` [b, v], of n weighted sums of parts [r, b, p, d] by choices [n, p].
 
     The unembedding of a sum is the sum of unembeddings, and its squared norm a quadratic form of the parts'
-    products: neither the sums nor their norms are made, so that all subsets of heads cost little more than one.
+    products: neither the sums nor their norms are made, so that all subsets of heads cost little more than
+    one.
     """
     weight, constant = _readout(model)
     parts = _centred(model, parts)
@@ -342,8 +352,8 @@ def logits_of_sums(model: Transformer, parts: Tensor, choices: Tensor, order: Te
 
 
 def logits_of_each(net: Network, rest: Tensor, z: Tensor, order: Tensor) -> Tensor:
-    """Logits [v, r, b, h], in `order` [b, v], of rest [r, b, d] and one head of layer 2 each, which writes of mixed
-    values z [r, b, h, e]. As `logits_of_sums`, but in the e dimensions of a head."""
+    """Logits [v, r, b, h], in `order` [b, v], of rest [r, b, d] and one head of layer 2 each, which writes
+    of mixed values z [r, b, h, e]. As `logits_of_sums`, but in the e dimensions of a head."""
     weight, constant = _readout(net.model)
     rest, w_o = (_centred(net.model, x) for x in (rest, net.model.named()["blocks.1.attn.W_O"]))
     own = torch.einsum("rbhe,rhev->rbhv", z, w_o @ weight[:, None])

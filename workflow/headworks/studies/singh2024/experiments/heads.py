@@ -1,4 +1,5 @@
-"""Every head of layer 2: alone, left out, and with a perfect match (Singh et al. 2024, sec. 3.1, App. H; Fig. 4a, 16)."""
+"""Every head of layer 2: alone, left out, and with a perfect match (Singh et al. 2024, sec. 3.1, App. H;
+Fig. 4a, 16)."""
 
 import math
 
@@ -41,13 +42,13 @@ def table(options, inputs) -> pd.DataFrame:
     and shuffled_accuracy (against the other label of the context: a control) of the head alone;
     without_accuracy and without_loss of all but the head, without_drop (intact_accuracy less
     without_accuracy); matched_accuracy and matched_loss of the head alone with all the query's attention on
-    the correct label; errors and matched_errors, the sequences that it gets wrong alone and matched;
+    the correct label; matched_gain (matched_accuracy less solo_accuracy); errors and matched_errors, the sequences that it gets wrong alone and matched;
     label_chi2_p (that matched errors come as often with each true label), worst_label_share (share of
     matched errors on the label with the most); on_best_errors (accuracy alone on the sequences that the
     strongest head gets wrong alone) and on_best_drop (solo_accuracy less on_best_errors).
 
     Losses in nats, accuracies from 0 to 1. NaN: a test or share without errors; on_best_* of the strongest
-    head.
+    head. All sequences are no sample: p only weighs the errors' unevenness against their number.
     """
     frames = []
     for run in inputs.runs.values():
@@ -80,11 +81,11 @@ def variants(n_heads: int) -> dict[str, Tensor]:
     }
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def outcomes(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
-    """By name: strength [r, h]; mean loss [r, n] of each of `variants`; right, and whether a head alone
-    chooses the wrong one of the context's labels or prefers the right one to it, of each sequence, [r,
-    sequence, n]."""
+    """Means over rows by name: strength, solo_context (the share where a head alone prefers the right label
+    of the context) and shuffled (where it chooses the other), [r, h]; the loss of each of `variants`, [r,
+    n]. And whether each of those is right on each sequence, [r, sequence, n]."""
     chosen = variants(model.spec.n_heads)
     sizes = [len(part) for part in chosen.values()]
     total: dict[str, Tensor] = {}
@@ -96,7 +97,7 @@ def outcomes(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
         pattern, values = second_layer(net, resid, of)
         own, matched = (written(net, mix(x, values)) for x in (pattern, matched_pattern(pattern, piece)))
         parts = torch.cat([without_heads(net, resid, of)[:, :, None], own, matched], 2)
-        order = label_order(piece, model.spec.d_out or model.spec.d_vocab)
+        order = label_order(piece, model)
         logits = logits_of_sums(model, parts, torch.cat(list(chosen.values())), order)
         score = scores(logits)
         _add(total, "strength", strength(pattern, piece).double().sum(1))
@@ -104,9 +105,9 @@ def outcomes(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
             _add(total, f"{name}_loss", part.double().sum(1))
         for name, part in zip(chosen, score["accuracy"].split(sizes, -1), strict=True):
             each.setdefault(f"{name}_right", []).append(part.bool())
-        alone = logits[..., 1 : 1 + model.spec.n_heads]
-        each.setdefault("solo_context", []).append(score["context_accuracy"][..., 1 : 1 + model.spec.n_heads])
-        each.setdefault("shuffled", []).append(other_label_chosen(alone))
+        alone = slice(1, 1 + model.spec.n_heads)
+        _add(total, "solo_context", score["context_accuracy"][..., alone].double().sum(1))
+        _add(total, "shuffled", other_label_chosen(logits[..., alone]).double().sum(1))
     averages = {name: value / len(rows) for name, value in total.items()}
     return averages | {name: torch.cat(parts, 1) for name, parts in each.items()}
 
@@ -122,7 +123,7 @@ def _add(total: dict[str, Tensor], name: str, value: Tensor) -> None:
 
 def _of_replica(found: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
     """Rows of one replica from its `outcomes`; labels [sequence] are the targets."""
-    rank = pd.Series(found["strength"]).rank(ascending=False, method="first").astype(int).to_numpy()
+    rank = np.argsort(np.argsort(-found["strength"], kind="stable")) + 1
     best = int(rank.argmin())
     solo, wrong = found["solo_right"], ~found["matched_right"]
     accuracy = {name: found[f"{name}_right"].mean(0) for name in ("intact", "solo", "without", "matched")}
@@ -137,13 +138,14 @@ def _of_replica(found: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFram
         "intact_loss": np.broadcast_to(found["intact_loss"], rank.shape),
         "solo_accuracy": accuracy["solo"],
         "solo_loss": found["solo_loss"],
-        "solo_context_accuracy": found["solo_context"].mean(0),
-        "shuffled_accuracy": found["shuffled"].mean(0),
+        "solo_context_accuracy": found["solo_context"],
+        "shuffled_accuracy": found["shuffled"],
         "without_accuracy": accuracy["without"],
         "without_loss": found["without_loss"],
         "without_drop": accuracy["intact"] - accuracy["without"],
         "matched_accuracy": accuracy["matched"],
         "matched_loss": found["matched_loss"],
+        "matched_gain": accuracy["matched"] - accuracy["solo"],
         "errors": (~solo).sum(0),
         "matched_errors": wrong.sum(0),
         "label_chi2_p": [_even_p(one, np.unique(labels, return_counts=True)[1]) for one in by_label.T],

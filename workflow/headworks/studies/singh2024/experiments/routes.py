@@ -37,10 +37,10 @@ METRICS = ("accuracy", "loss")
 def table(options, inputs) -> pd.DataFrame:
     """One row per replica, snapshot, ablated set and what is preserved, on training sequences.
 
-    Columns: run, condition, seed, step, sequences (of training so far), snapshot (first, middle or last), ablated, preserved (none; patterns
-    or values of layer 2 as in the intact network; both, so that only the path to the output is cut),
-    n_heads (ablated), accuracy (0 to 1), loss (nats), drop (accuracy of the intact network less this),
-    loss_increase (nats).
+    Columns: run, condition, seed, step, sequences (of training so far), snapshot (first, middle or last),
+    ablated, preserved (none; patterns or values of layer 2 as in the intact network; both, so that only the
+    path to the output is cut), n_heads (ablated), accuracy (0 to 1), loss (nats), drop (accuracy of the
+    intact network less this), loss_increase (nats).
 
     ablated: layer1 and layer2, all heads of a layer (nothing reads layer 2, so there all of `preserved` are
     one); previous, the heads of layer 1 which in the last snapshot attend from labels to the token before
@@ -64,10 +64,9 @@ def table(options, inputs) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def mean_previous_attention(model: Transformer, rows: Tensor) -> Tensor:
     """Mean attention of each head of layer 1 from each label to the token before it, [r, h]."""
-
     net = network(model)
 
     def measure(piece: Tensor) -> dict[str, Tensor]:
@@ -91,14 +90,14 @@ def layer1_sets(previous: Tensor, seeds: list[int]) -> dict[str, Tensor]:
     }
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def measured(model: Transformer, rows: Tensor, sets: dict[str, Tensor]) -> dict[tuple[str, str], dict]:
-    """Mean accuracy and loss, [r] each, by ablated set and what is preserved; ("intact", "none") without ablation."""
-
+    """Mean accuracy and loss, [r] each, by ablated set and what is preserved; ("intact", "none") without
+    ablation."""
     net = network(model)
 
     def measure(piece: Tensor) -> dict:
-        order = label_order(piece, model.spec.d_out or model.spec.d_vocab)
+        order = label_order(piece, model)
         resid = ends(net, prefixes(piece), sets)
         score = scores(in_order(model.unembed(torch.stack(list(resid.values()), 2)), order))
         return {

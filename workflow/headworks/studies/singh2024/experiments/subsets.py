@@ -1,5 +1,7 @@
-"""All subsets of layer 2's heads: do heads add up, and does each help (Singh et al. 2024, sec. 3.1; Fig. 4a, 14)?"""
+"""All subsets of layer 2's heads: do heads add up, and does each help (Singh et al. 2024, sec. 3.1; Fig.
+4a, 14)?"""
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -46,7 +48,7 @@ def table(options, inputs) -> pd.DataFrame:
     row a replica: additive_r2 and pairwise_r2 (of log_odds over all subsets, explained by heads being on,
     and by pairs besides), permuted_r2 (the additive fit with the subsets' labels permuted, mean of 20: a
     control), monotone (share of the steps of the series `ordered` in which the loss falls) and
-    monotone_without_best.
+    monotone_without_best. Rows of fit have -1 for mask, size and the series.
     """
     frames = []
     for run in inputs.runs.values():
@@ -73,16 +75,15 @@ def on_off(n_heads: int) -> np.ndarray:
     return np.arange(2**n_heads)[:, None] >> np.arange(n_heads) & 1
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def measured(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
     """Means over rows: strength [r, h]; accuracy, context_accuracy, loss and log_odds [r, subset]."""
     on = torch.from_numpy(on_off(model.spec.n_heads)).float()
     choices = torch.cat([torch.ones(len(on), 1), on], 1)
-
     net = network(model)
 
     def measure(piece: Tensor) -> dict[str, Tensor]:
-        of, order = prefixes(piece), label_order(piece, model.spec.d_out or model.spec.d_vocab)
+        of, order = prefixes(piece), label_order(piece, model)
         resid = stream(net, first_layer(net, of))
         pattern, values = second_layer(net, resid, of)
         parts = torch.cat([without_heads(net, resid, of)[:, :, None], written(net, mix(pattern, values))], 2)
@@ -114,7 +115,8 @@ def of_replica(found: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def _series(heads: np.ndarray, n_subsets: int) -> np.ndarray:
-    """[subset]: how many of `heads` are on where those, in this order, were switched on one by one; else -1."""
+    """[subset]: how many of `heads` are on where those, in this order, were switched on one by one; else
+    -1."""
     places = np.full(n_subsets, -1)
     places[np.concatenate([[0], np.cumsum(1 << heads)])] = np.arange(len(heads) + 1)
     return places
@@ -136,11 +138,14 @@ def fits(subsets: pd.DataFrame, n_heads: int, seed: int) -> dict[str, float]:
 
 
 def explained(features: np.ndarray, values: np.ndarray) -> float:
-    """R2 of a least-squares fit of values [n] by a constant and features [n, f]; NaN of values without spread."""
+    """R2 of a least-squares fit of values [n] by a constant and features [n, f]; NaN of values without
+    spread."""
+    spread = ((values - values.mean()) ** 2).sum()
+    if not spread > 0:
+        return math.nan
     design = np.column_stack([np.ones(len(values)), features])
     fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    spread = ((values - values.mean()) ** 2).sum()
-    return float(1 - ((values - fitted) ** 2).sum() / spread) if spread else float("nan")
+    return float(1 - ((values - fitted) ** 2).sum() / spread)
 
 
 def _share_falling(subsets: pd.DataFrame, series: str) -> float:

@@ -1,4 +1,5 @@
-"""One head of layer 1 and one of layer 2 at a time: which feeds which, and how (Singh et al. 2024, App. E, Fig. 11)."""
+"""One head of layer 1 and one of layer 2 at a time: which feeds which, and how (Singh et al. 2024, App. E,
+Fig. 11)."""
 
 import pandas as pd
 import torch
@@ -33,7 +34,8 @@ from headworks.studies.singh2024.experiments.episodes import (
 )
 
 PREVIOUS = 0.6
-"""Mean attention from labels to the token before from which a head of layer 1 counts as a previous-token head."""
+"""Mean attention from labels to the token before from which a head of layer 1 counts as a previous-token
+head."""
 INDUCTION = 0.3
 """Strength from which a head of layer 2 counts as an induction head."""
 CONTEXT_COPY = 0.5
@@ -105,15 +107,14 @@ def previous_score(previous: Tensor) -> Tensor:
     return (previous - (1 - previous) / others).mean(1)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def measured(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
     """Means over rows: accuracy and loss of every pair with values or patterns preserved, [r, p, h] by name;
     previous [r, 2, p] from each label; strength [r, h]."""
-
     net = network(model)
 
     def measure(piece: Tensor) -> dict[str, Tensor]:
-        of, order = prefixes(piece), label_order(piece, model.spec.d_out or model.spec.d_vocab)
+        of, order = prefixes(piece), label_order(piece, model)
         first = first_layer(net, of)
         pattern, values = second_layer(net, stream(net, first), of)
         found = {"previous": first.previous.sum(1), "strength": strength(pattern, piece).sum(1)}
@@ -132,9 +133,10 @@ def measured(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
     return means(rows, model.n_replicas, measure)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def compositions(model: Transformer) -> dict[str, Tensor]:
-    """K- and V-composition of every pair of heads, [r, p, h] each, with the norm before each head folded in."""
+    """K- and V-composition of every pair of heads, [r, p, h] each, with the norm before each head folded
+    in."""
     earlier = _weight(model, 0, "W_V"), model.named()["blocks.0.attn.W_O"]
     w_q, w_k, w_v = (_weight(model, 1, part) for part in ("W_Q", "W_K", "W_V"))
     return {

@@ -1,9 +1,10 @@
-"""How well heads copy: with a perfect match, where the strongest fails, label by label (Singh 2024, App. H; Fig. 16)."""
+"""How well heads copy: with a perfect match, where the strongest fails, by label (Singh 2024, Fig. 16)."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from headworks.figures import CONTROL, PALETTE, canvas, dot, legend, note
+from headworks.figures import CONTROL, PALETTE, canvas, dot, legend, note, say
 from headworks.studies.singh2024.figures.marks import cloud, diagonal, level, of_network
 
 COLUMNS = [
@@ -65,11 +66,20 @@ def against(axis: Axes, trained: pd.DataFrame, before: pd.DataFrame, x: str, y: 
 
 def worst_label(axis: Axes, trained: pd.DataFrame, before: pd.DataFrame, chance: float) -> None:
     """Errors of a head with a perfect match: how many, and how many of them on one label."""
-    by_rank(axis, *(rows[rows["matched_errors"] > 0] for rows in (trained, before)), "matched_errors", "worst_label_share")
+    by_rank(
+        axis,
+        *(rows[rows["matched_errors"] > 0] for rows in (trained, before)),
+        "matched_errors",
+        "worst_label_share",
+    )
     level(axis, chance, "even over labels", at=0.99)
-    axis.set_xscale("log")
+    errors = pd.concat([trained["matched_errors"], before["matched_errors"]])
+    if (np.isfinite(errors) & (errors > 0)).any():
+        axis.set_xscale("log")
+    else:
+        say(axis, "no errors")
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("errors with a perfect match")
-    axis.set_ylabel("share of them on the worst label")
+    axis.set_ylabel("share of them on\nthe worst label")
     tested = trained["label_chi2_p"].dropna()
     note(axis, f"p < {SIGNIFICANT:g}: {int((tested < SIGNIFICANT).sum())} of {len(tested)}")

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from headworks.figures import CONTROL, INK, PALETTE, canvas, dot, legend, need, note, seed_points
 from headworks.studies.singh2024.figures.marks import cloud, level, of_network
 
-ALONE, WITHOUT = PALETTE[0], PALETTE[1]
+ALONE, WITHOUT, WHOLE = PALETTE[0], PALETTE[1], PALETTE[2]
 COLUMNS = [
     "snapshot",
     "strength",
@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def draw(options, tables):
-    """Every head of every seed by strength; then, a dot a seed, the strongest alone against all the others."""
+    """All heads by strength; then, a dot a seed, the strongest head alone against all the others."""
     frame = of_network(options, tables, "heads", COLUMNS)
     trained, before = (frame[frame["snapshot"] == snapshot] for snapshot in ("last", "first"))
     figure, axes = canvas(1, 2, height=3.1, width_ratios=[1.7, 1])
@@ -67,7 +67,7 @@ def strongest(axis: Axes, best: pd.DataFrame, chance: float) -> None:
     places = {
         "the\nstrongest\nalone": ("solo_accuracy", ALONE, "o"),
         "all but the\nstrongest": ("without_accuracy", WITHOUT, "^"),
-        "all heads": ("intact_accuracy", INK, "s"),
+        "all heads": ("intact_accuracy", WHOLE, "s"),
         "alone,\nother label": ("shuffled_accuracy", CONTROL, "v"),
     }
     for place, (column, colour, marker) in enumerate(places.values()):

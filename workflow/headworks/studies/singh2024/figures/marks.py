@@ -1,4 +1,4 @@
-"""What the figures of heads and patterns of this study share: colours of the circuit's parts, rows, small marks."""
+"""What this study's figures of heads and patterns share: colours of the circuit's parts, rows, marks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -53,11 +53,11 @@ def level(axis: Axes, value: float, word: str = "", along: str = "x", at: float 
     )
     if not word:
         return
-    how = {"fontsize": 6, "va": "bottom", "ha": "left" if at < 0.5 else "right"}
     if along == "x":
-        axis.text(at, value, word, transform=axis.get_yaxis_transform(), **how)
+        side = "left" if at < 0.5 else "right"
+        axis.text(at, value, word, transform=axis.get_yaxis_transform(), fontsize=6, va="bottom", ha=side)
     else:
-        axis.text(value, at, f" {word}", transform=axis.get_xaxis_transform(), **how)
+        axis.text(value, at, f" {word}", transform=axis.get_xaxis_transform(), fontsize=6, va="center")
 
 
 def diagonal(axis: Axes, low: float = 0, high: float = 1) -> None:

@@ -1,4 +1,4 @@
-"""What the direct paths of each layer are for, and which route heads of layer 1 serve (Singh 2024, sec. 3.3; Table 1, Fig. 12)."""
+"""What direct paths are for, and which route heads of layer 1 serve (Singh 2024, Table 1, Fig. 12)."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from headworks.figures import (
     note,
     seed_points,
     tokens_axis,
-    undefined,
 )
 from headworks.studies.singh2024.figures.marks import PREVIOUS, level, of_network, seed_series
 
@@ -30,7 +29,7 @@ SETS = {
     "previous": ("previous-token heads", PREVIOUS, "o"),
     "others": ("the other heads of layer 1", PALETTE[2], "s"),
     "random_previous": ("as many heads at random", CONTROL, "D"),
-    "layer1": ("all heads of layer 1", INK, "^"),
+    "layer1": ("all heads of layer 1", PALETTE[3], "^"),
 }
 PRESERVED = {
     "patterns": "patterns kept\n(values cut)",
@@ -77,17 +76,20 @@ def dissociation(axis: Axes, last: pd.DataFrame) -> None:
             rows = last[(last["ablated"] == ablated) & (last["preserved"] == preserved)]
             # an empty set leaves the network intact, which says nothing about its heads
             values = rows["accuracy"].where(rows["n_heads"] > 0)
-            seed_points(axis, place + offset(i), values, SETS[ablated][1], spread=0.05, marker=SETS[ablated][2])
+            seed_points(
+                axis, place + offset(i), values, SETS[ablated][1], spread=0.05, marker=SETS[ablated][2]
+            )
     level(axis, 0.5, "either label", at=0.99)
     axis.set_xticks(range(len(PRESERVED)), list(PRESERVED.values()))
     axis.set_xlim(-0.5, len(PRESERVED) - 0.5)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("what layer 2 keeps of the intact network")
-    axis.set_ylabel("accuracy with heads of layer 1 ablated")
+    axis.set_ylabel("accuracy with heads\nof layer 1 ablated")
     previous = last[(last["ablated"] == "previous") & (last["preserved"] == "patterns")]
     counts = previous["n_heads"]
     if len(counts):
-        note(axis, f"{int(counts.min())} to {int(counts.max())} previous-token heads a seed")
+        low, high = int(counts.min()), int(counts.max())
+        note(axis, f"{low if low == high else f'{low} to {high}'} previous-token heads a seed")
 
 
 def offset(i: int) -> float:

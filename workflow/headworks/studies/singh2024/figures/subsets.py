@@ -18,15 +18,20 @@ from headworks.figures import (
     note,
     say,
     seed_points,
-    shades,
     undefined,
 )
-from headworks.studies.singh2024.figures.marks import chosen_seed, diagonal, level, of_network, seed_series
+from headworks.studies.singh2024.figures.marks import (
+    chosen_seed,
+    cloud,
+    diagonal,
+    level,
+    of_network,
+    seed_series,
+)
 
 COLUMNS = [
     "row",
     "mask",
-    "size",
     "loss",
     "log_odds",
     "ordered",
@@ -35,16 +40,17 @@ COLUMNS = [
     "pairwise_r2",
     "permuted_r2",
 ]
-SERIES = {"ordered": PALETTE[0], "ordered_without_best": PALETTE[1]}
+WITH, WITHOUT = PALETTE[0], PALETTE[1]
+SERIES = {"ordered": WITH, "ordered_without_best": WITHOUT}
 FITS = {
-    "additive_r2": ("heads", PALETTE[0]),
-    "pairwise_r2": ("heads\nand pairs", PALETTE[2]),
-    "permuted_r2": ("heads,\npermuted", CONTROL),
+    "additive_r2": ("heads", PALETTE[2]),
+    "pairwise_r2": ("heads,\npairs", PALETTE[4]),
+    "permuted_r2": ("control", CONTROL),
 }
 
 
 def draw(options, tables):
-    """The loss by heads on; one seed's subsets against a sum over heads; how much sums explain, a dot a seed."""
+    """The loss by heads on; one seed's subsets against a sum over heads; how much sums explain."""
     frame = of_network(options, tables, "subsets", COLUMNS)
     seed = chosen_seed(options, frame)
     subsets, fits = (frame[frame["row"] == row] for row in ("subset", "fit"))
@@ -54,14 +60,13 @@ def draw(options, tables):
     added_up(axes[0][1], one)
     axes[0][1].set_title(f"seed {seed}", loc="left")
     explained(axes[0][2], fits)
-    colours = shades(int(one["size"].max()) + 1)
     legend(
         figure,
         [
-            handle("on from the strongest head down", Look(SERIES["ordered"])),
-            handle("the same without the strongest", Look(SERIES["ordered_without_best"])),
-            dot("no head on", colours[0]),
-            dot("all heads on", colours[-1]),
+            handle("switched on from the strongest head down", Look(WITH)),
+            handle("the same without the strongest", Look(WITHOUT)),
+            dot("subset with the strongest head", WITH),
+            dot("subset without it", WITHOUT),
             dot("permuted subsets (control)", CONTROL),
         ],
     )
@@ -80,7 +85,7 @@ def switched_on(axis: Axes, subsets: pd.DataFrame) -> None:
 
 
 def added_up(axis: Axes, one: pd.DataFrame) -> None:
-    """Log-odds of each subset against the best sum over its heads, in shades of how many are on."""
+    """Log-odds of each subset against the best sum over its heads; those with the strongest head apart."""
     axis.set_xlabel("sum over heads on (nats)")
     axis.set_ylabel("log-odds of the right\nlabel to the other (nats)")
     values = one["log_odds"].to_numpy(float)
@@ -88,9 +93,10 @@ def added_up(axis: Axes, one: pd.DataFrame) -> None:
         say(axis, "not defined")
         return
     sums = additive(one["mask"].to_numpy(int), values)
-    colours = shades(int(one["size"].max()) + 1)
-    for size, rows in one.assign(sums=sums).groupby("size"):
-        axis.scatter(rows["sums"], rows["log_odds"], s=8, color=colours[int(size)], alpha=0.7, linewidth=0)
+    strongest = int(one.loc[one["ordered"] == 1, "mask"].iloc[0])
+    with_it = (one["mask"].astype(int) & strongest).to_numpy() > 0
+    for chosen, colour in ((with_it, WITH), (~with_it, WITHOUT)):
+        cloud(axis, sums[chosen], values[chosen], colour, size=8)
     both = np.concatenate([sums, values])
     diagonal(axis, both.min(), both.max())
     note(axis, f"{len(one)} subsets")

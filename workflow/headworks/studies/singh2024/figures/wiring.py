@@ -1,4 +1,4 @@
-"""Which head of layer 1 feeds which of layer 2, and whether their weights tell (Singh 2024, App. E; Fig. 11)."""
+"""Which head of layer 1 feeds which of layer 2, and do their weights tell (Singh 2024, App. E; Fig. 11)?"""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ CONTEXT_COPY = 0.5
 
 
 def draw(options, tables):
-    """Above, one seed's accuracy with a pair of heads alone; below, all pairs of all seeds by their weights."""
+    """Above, one seed's accuracy with pairs of heads alone; below, all seeds' pairs by their weights."""
     frame = of_network(options, tables, "wiring", COLUMNS)
     trained, before = (frame[frame["snapshot"] == snapshot] for snapshot in ("last", "first"))
     seed = chosen_seed(options, trained)
@@ -65,7 +65,7 @@ def draw(options, tables):
 
 
 def pairs(axis: Axes, rows: pd.DataFrame):
-    """Accuracy with one head of each layer alone, its numbers in the cells, with the heads' roles at the edges."""
+    """Accuracy with one head of each layer alone, in numbers and colours; the heads' roles at the edges."""
     grid = rows.pivot_table(index="layer2_head", columns="layer1_head", values="accuracy", dropna=False)
     image = heat(axis, grid.to_numpy(float), 0, 1, "vlag")
     for (row, column), value in np.ndenumerate(grid.to_numpy(float)):
@@ -95,12 +95,13 @@ def by_weights(axis: Axes, rows: pd.DataFrame, before: pd.DataFrame, column: str
     cloud(axis, before[column], before["accuracy"], CONTROL, size=5)
     cloud(axis, rows.loc[~both, column], rows.loc[~both, "accuracy"], PALETTE[5], size=8)
     cloud(axis, rows.loc[both, column], rows.loc[both, "accuracy"], PALETTE[2], size=12)
-    level(axis, CONTEXT_COPY, "either label", at=0.99)
+    level(axis, CONTEXT_COPY, "either label")
     if len(rows):
-        level(axis, float(rows["composition_baseline"].iloc[0]), "random matrices", along="y", at=0.93)
+        level(axis, float(rows["composition_baseline"].iloc[0]), "random matrices", along="y", at=0.95)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel(label)
     axis.set_ylabel("accuracy of the pair")
-    defined = rows[[column, "accuracy"]].dropna()
+    defined = rows[[column, "accuracy"]].astype(float)
+    defined = defined[np.isfinite(defined).all(axis=1)]
     if len(defined) > 2:
         note(axis, f"r = {defined[column].corr(defined['accuracy']):.2f}, {len(defined)} pairs")
