@@ -91,7 +91,17 @@ def shown_claims(wildcards):
     return [claim.statement for claim in claims if claim.figure == wildcards.name]
 
 
+def name_strays():
+    """Say which figures and claims on disk are not of this config, so that nobody takes them for results of it."""
+    for path in PLAN.strays():
+        print(
+            f"{path}: no entry of this config makes it; delete or move it",
+            file=sys.stderr,
+        )
+
+
 PLAN = planned()
+name_strays()
 GPUS = visible_gpus()
 
 # One training job per GPU and no more. Without GPUs the rules ask for none, so that CPU jobs run side by side;

@@ -154,3 +154,17 @@ def test_activations_that_would_share_a_file_are_refused(plan):
 
     with pytest.raises(HeadworksError, match=r"activations\.probes-a.*probes-a-learner"):
         keys(plan(None, clash))
+
+
+def test_figures_and_claims_of_no_entry_are_named(plan, tmp_path):
+    made = plan()
+    strays = ["results/claims/toy.renamed.json", "results/toy/figures/old.png", "results/toy/figures/old.svg"]
+    for path in [
+        *strays,
+        "results/toy/figures/curve.svg",
+        "results/toy/figures/curve.png",
+        "results/claims/toy.csv",
+    ]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert made.strays(tmp_path) == strays

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 
 from headworks.claim_spec import ClaimSpec
 from headworks.config import Config, StudyConfig
@@ -50,6 +51,17 @@ class Plan:
 
     def path(self, study: str, room: str, name: str) -> str:
         return ROOMS[room].format(study=study, name=name)
+
+    def strays(self, root: Path = Path()) -> list[str]:
+        """Figures and claims below `root` of the config's studies that no job makes: renamed or removed entries."""
+        found = []
+        for study in self.config.studies:
+            known = {*self.paths(study, "figures"), *self.paths(study, "claims")}
+            known |= {path.removesuffix("svg") + "png" for path in known}
+            for pattern in (f"results/{study}/figures/*", f"results/claims/{study}.*.json"):
+                found += [path.relative_to(root).as_posix() for path in root.glob(pattern)]
+            found = [path for path in found if path not in known]
+        return sorted(found)
 
     def figure_caption(self, study: str, name: str) -> str:
         """A figure's caption with its {options} filled in."""

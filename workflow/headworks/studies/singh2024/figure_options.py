@@ -119,7 +119,7 @@ class Emergence(Network):
     evaluation: Tables = Field(description="Role: tables of kind evaluation at many snapshots.")
     emergence: Tables = Field(description="Role: tables of kind emergence.")
     reference: OptionalTables = Field(
-        [], description="Role: the authors' learning times, columns sequences and loss."
+        [], description="Role: the authors' losses, columns sequences and loss; split, or training sequences."
     )
     seed: Seed | None = Field(
         None, description="Seed whose heads are shown one by one; the first when left out."

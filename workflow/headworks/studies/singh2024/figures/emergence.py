@@ -1,6 +1,7 @@
 """Induction heads emerge in a phase change, after previous-token heads (Singh 2024, Fig. 3; App. E)."""
 
 import numpy as np
+import pandas as pd
 
 from headworks.figures import CONTROL, PALETTE, Look, canvas, handle, legend, shades
 from headworks.studies.singh2024.figures.marks import INDUCTION, PREVIOUS, chosen_seed, level, of_network
@@ -46,14 +47,16 @@ def draw(options, tables):
 
 
 def losses(axis, scores, theirs) -> None:
-    """Loss on every kind of sequence, and where the authors' seeds stand on training sequences.
+    """Loss on every kind of sequence, and where the authors' seeds stand.
 
     Swapped labels are left out: their loss grows without a bound.
     """
     for split, (_, look) in SPLITS.items():
         if split != "swapped":
             seed_curves(axis, scores[scores["split"] == split], look)
-    hollow_points(axis, theirs["sequences"], theirs["loss"], SPLITS["train"][1].colour)
+    kinds = theirs["split"].fillna("train") if "split" in theirs else pd.Series("train", theirs.index)
+    for split, rows in theirs.groupby(kinds):
+        hollow_points(axis, rows["sequences"], rows["loss"], SPLITS[split][1].colour)
     loss_axis(axis)
 
 

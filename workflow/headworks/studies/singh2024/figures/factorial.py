@@ -1,10 +1,12 @@
 """Every combination of parts given and learned: the fewer are left, the smoother and sooner (Singh 2024, sec. 4)."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from headworks.errors import HeadworksError
 from headworks.figures import WIDTH, handle, legend, style
 from headworks.studies.singh2024.figures.parts import (
+    LN2,
     chosen,
     looks_of,
     loss_axis,
@@ -40,6 +42,7 @@ def draw(options, tables):
         name: f"{word} ({left[name] or 'none'} left)" for name, word in named(options.labels, left).items()
     }
     curves = thinned(curves[curves["series"].isin(left)], ["series", "run", "seed"])
+    highest = max([LN2, *curves.loc[np.isfinite(curves["loss"]), "loss"]])
     groups: dict[int, list[str]] = {}
     for name, parts in left.items():
         groups.setdefault(len(parts), []).append(name)
@@ -49,7 +52,7 @@ def draw(options, tables):
         for name in names:
             seed_curves(axis, shown[shown["series"] == name], look[name])
         loss_axis(axis)
-        axis.set_ylim(0, ROOM * float(curves["loss"].max()))
+        axis.set_ylim(0, ROOM * highest)
         sequences_axis(axis, "linear", (0, float(shown["sequences"].max())))
         axis.set_title(TITLES[number], loc="left")
         if axis is not panels[0]:

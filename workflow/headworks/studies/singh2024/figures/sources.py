@@ -15,23 +15,18 @@ def draw(options, tables):
     """Two bars a dataset, hollow for the reference."""
     columns = ["dataset", "source", "encoder", *LIKENESS, "ratio"]
     frame = need(tables, options.sources, columns, "sources")
-    figure, axes = canvas(1, 1, width=min(7.0, 2.2 + 1.1 * len(frame)), height=2.4)
+    figure, axes = canvas(1, 1, width=min(7.0, 2.2 + 1.1 * len(frame)), height=2.6)
     axis = axes[0][0]
     hollow = (frame["dataset"] == REFERENCE).to_numpy()
     for i, (likeness, (_, colour)) in enumerate(LIKENESS.items()):
         x, values = np.arange(len(frame)) + (i - 0.5) * WIDTH, frame[likeness].to_numpy(float)
-        axis.bar(x[~hollow], values[~hollow], WIDTH * 0.92, color=colour, linewidth=0)
-        axis.bar(x[hollow], values[hollow], WIDTH * 0.92, facecolor="none", edgecolor=colour, linewidth=1)
-        for at, value in zip(x, values, strict=True):
+        heights = np.where(np.isfinite(values), values, 0)
+        axis.bar(x[~hollow], heights[~hollow], WIDTH * 0.92, color=colour, linewidth=0)
+        axis.bar(x[hollow], heights[hollow], WIDTH * 0.92, facecolor="none", edgecolor=colour, linewidth=1)
+        for at, value, height in zip(x, values, heights, strict=True):
             word = f"{value:.2f}" if np.isfinite(value) else "not defined"
-            axis.annotate(
-                word,
-                (at, max(value, 0) if np.isfinite(value) else 0),
-                (0, 1.5),
-                textcoords="offset points",
-                ha="center",
-                fontsize=6,
-            )
+            how = {"textcoords": "offset points", "ha": "center", "fontsize": 6}
+            axis.annotate(word, (at, max(height, 0)), (0, 1.5), **how)
     axis.set_xticks(range(len(frame)), [_name(options, row) for row in frame.itertuples()])
     axis.set_xlim(-0.6, len(frame) - 0.4)
     level(axis, 0)
