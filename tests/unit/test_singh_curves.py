@@ -385,8 +385,20 @@ def probed(dataset):
 
     cached = SimpleNamespace(snapshots=[0, 1, 2, 3, 4], tokens=lambda probe: rows, get=get)
     clamps = {"all": {"heads": None}, "two": {"heads": [0, 2]}}
-    run = Run(dataset, [3, 8], ["all", "two"], clamps, STEPS)
+    run = Run(dataset, [3, 8], ["all", "two"], clamps, STEPS, trace=np.full((STEPS[-1], 2), LN5))
     return inputs([run], activations={"episodes": {"main": cached}})
+
+
+def test_heads_are_timed_against_the_loss():
+    """The plateau is reached after 20,000 sequences and left after 80,000."""
+    updates = np.arange(5000)
+    loss = np.where(updates < 1000, LN5, np.where(updates < 4000, LN2, 0.1))
+    found = emergence.loss_lags(loss, 20, first_head_time=90e3)
+    assert found["onset_lag"] == pytest.approx(10e3, abs=1000)
+    assert found["plateau_lag"] == pytest.approx(-60e3, abs=1000)
+    never = emergence.loss_lags(np.full(5000, LN2), 20, first_head_time=math.inf)
+    assert math.isnan(never["onset_lag"])
+    assert never["plateau_lag"] == -math.inf
 
 
 def test_emergence_finds_the_planted_strengths(probed):

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from headworks.measures.learning import crossing
+from headworks.measures.learning import BAND, PLATEAU, crossing, learning, windowed
 from headworks.studies.singh2024.clamps import LABELS
 
 PROBE = "episodes"
 STRONG, INDUCTIVE = 0.3, 0.1  # strengths
 PREVIOUS = 0.6  # mean attention to the token before from which a head counts as previous-token
+WIDTH = 1000  # training sequences of one average of the loss
 SUMMARY = [
     "max_strength",
     "n_strong",
@@ -27,6 +28,8 @@ SUMMARY = [
     "previous_time",
     "strength_half_time",
     "lag",
+    "onset_lag",
+    "plateau_lag",
     "early_late",
     "winner_is_first",
 ]
@@ -148,7 +151,8 @@ def of_replicas(name: str, run, found: History) -> pd.DataFrame:
         about = {"run": name, "condition": condition, "seed": seed, "layer": 0, "head": -1, "active": 1}
         about |= {"step": run.steps[found.snapshots[-1]], "sequences": times[-1]}
         strengths = found.strength[:, i, active_heads(run, i)]
-        rows.append(about | summary(times, strengths, found.attention[:, i], found.previous[:, i]))
+        about |= summary(times, strengths, found.attention[:, i], found.previous[:, i])
+        rows.append(about | loss_lags(run.loss()[:, i], run.train_spec.batch, about["first_head_time"]))
     return pd.DataFrame(rows)
 
 
@@ -173,6 +177,21 @@ def summary(
     before = passes(times, first, previous[-1].max() / 2).min() if attends else math.inf
     lag = half - before if grown and attends else math.nan
     return found | {"previous_time": before, "strength_half_time": half, "lag": lag}
+
+
+def loss_lags(loss: np.ndarray, per_update: int, first_head_time: float) -> dict[str, float]:
+    """onset_lag and plateau_lag of one replica's training loss [update]; infinite if it never falls."""
+    times, means = windowed(loss, per_update, WIDTH)
+    if len(times) == 0 or math.isnan(first_head_time):
+        return {"onset_lag": math.nan, "plateau_lag": math.nan}
+    onset = learning(times, means).onset
+    reached = crossing(times, means, BAND[1] * PLATEAU)
+    return {"onset_lag": _less(first_head_time, onset), "plateau_lag": _less(reached, onset)}
+
+
+def _less(time: float, other: float) -> float:
+    """The difference of two times; NaN if neither ever came."""
+    return math.nan if math.isinf(time) and math.isinf(other) else time - other
 
 
 def race(times: np.ndarray, strengths: np.ndarray) -> dict[str, float]:
