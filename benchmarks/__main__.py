@@ -13,6 +13,7 @@ README = Path(__file__).parent / "README.md"
 START, END = "<!-- results: python -m benchmarks -->\n", "<!-- end of results -->\n"
 COMPARISONS = {
     "training": "Training",
+    "clamping": "Training with a clamp",
     "ablation": "Ablation sweep",
     "store": "Store",
     "threads": "Threads",

@@ -1,10 +1,10 @@
-"""The other end of `lens.py`: TransformerLens as a contestant."""
+"""The other end of a worker: TransformerLens as a contestant, and any process that answers a line with a line."""
 
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,23 +16,49 @@ from benchmarks.subject import BETAS, CONTEXT, EPS, MODEL, RATE, VOCABULARY
 HERE = Path(__file__).parent
 PYTHON = HERE / ".peers" / "bin" / "python"
 ABSENT = (
-    "TransformerLens is left out: it has no environment here. To make it (700 MB): "
+    "TransformerLens is left out: it has no environment here. To make it (1.5 GB): "
     "python -m venv benchmarks/.peers && benchmarks/.peers/bin/pip install -r benchmarks/peers.txt"
 )
 
 
-class Lens:
-    """A running worker; `ask` waits for its answer."""
+class Worker:
+    """A running process; `ask` waits for its answer."""
 
-    def __init__(self, process: subprocess.Popen, folder: Path):
-        self.process, self.folder = process, folder
+    def __init__(self, process: subprocess.Popen):
+        self.process = process
 
     def ask(self, question: str) -> dict:
         print(question, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"the TransformerLens worker stopped at {question!r}; its message is above")
+            raise SystemExit(f"the worker {self.process.args} stopped at {question!r}; its message is above")
         return json.loads(answer)
+
+
+@contextmanager
+def worker(command: Sequence[str | Path], environment: dict[str, str] | None = None) -> Iterator[Worker]:
+    """Runs in the repository's root until the end of the block."""
+    process = subprocess.Popen(
+        command,
+        cwd=HERE.parent,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=sys.stderr,
+        text=True,
+    )
+    try:
+        yield Worker(process)
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+class Lens:
+    """A running `lens.py`."""
+
+    def __init__(self, worker: Worker, folder: Path):
+        self.ask, self.folder = worker.ask, folder
 
     def versions(self) -> dict[str, str]:
         """Of its environment, named apart from ours."""
@@ -56,15 +82,8 @@ def lens(weights: dict[str, Tensor], batches: Tensor) -> Iterator[Lens | None]:
         np.savez(folder / "parameters.npz", **{name: value.numpy() for name, value in weights.items()})
         np.save(folder / "tokens.npy", batches.numpy())
         (folder / "settings.json").write_text(json.dumps(_settings()))
-        command = [PYTHON, HERE / "lens.py", folder]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr, text=True
-        )
-        try:
-            yield Lens(process, folder)
-        finally:
-            process.stdin.close()
-            process.wait()
+        with worker([PYTHON, HERE / "lens.py", folder]) as running:
+            yield Lens(running, folder)
 
 
 def _settings() -> dict:
