@@ -28,7 +28,10 @@ FIX = "headworks docs"
 
 VERDICTS = Path("docs/verdicts.json")
 """The verdicts of the latest laptop-scale run, which the README shows."""
-PICTURES = {"docs/coperturbation.png": "results/olsson2022/figures/coperturbation.png"}
+PICTURES = {
+    "docs/coperturbation.png": "results/olsson2022/figures/coperturbation.png",
+    "docs/subcircuits.png": "results/singh2024/figures/subcircuits.png",
+}
 
 
 def generated(repository: Path = REPOSITORY) -> dict[Path, str]:
