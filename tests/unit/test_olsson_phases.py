@@ -99,6 +99,7 @@ def test_flat_curves_have_no_window_and_never_happen():
     assert all(found[f"{key}_time"] == math.inf for key in ("icl", "prefix", "previous"))
     assert found["icl_onset"] == math.inf
     assert math.isnan(found["bump"])
+    assert math.isnan(found["prefix_lag_widths"])  # a column, though no replica of the table has a window
 
 
 def test_a_curve_with_nan_is_a_diverged_replica():

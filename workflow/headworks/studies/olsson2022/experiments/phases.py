@@ -16,6 +16,22 @@ from headworks.measures.phase import bump, midpoint, onset, smooth, window, wind
 FINAL = 5
 """Snapshots that make up the start and the end of a curve in averages."""
 
+OF_WINDOWS = (
+    "start",
+    "end",
+    "midpoint",
+    "inside",
+    "elapsed",
+    "sharpness",
+    "slope_start",
+    "slope_end",
+    "icl_before",
+    "icl_after",
+    "prefix_lag_widths",
+    "loss_lag_widths",
+)
+"""Columns that only a window fills."""
+
 
 def table(options, inputs) -> pd.DataFrame:
     """Columns: run, seed, layers, parameters, alpha (initial, of smeared runs); window (0 or 1), its start, end and
@@ -75,13 +91,14 @@ def describe(curve: pd.DataFrame, own, near, options) -> dict[str, float]:
     about["icl_gain"] = about["icl_start"] - about["icl_end"]
     about["prefix_over_chance"] = about["prefix_end"] / about["chance"]
     about |= _times(tokens, {"previous": previous, "prefix": prefix, "icl": -icl}, options)
+    about |= dict.fromkeys(OF_WINDOWS, math.nan)
     if own is None:
         return about
     slope = window_by_slope(tokens, icl, options.floor)
     before, after = (float(np.interp(x, tokens, icl)) for x in (own.start, own.end))
     width = own.end - own.start
     return about | {
-        **{key: getattr(own, key) for key in ("start", "end", "midpoint", "inside", "elapsed", "sharpness")},
+        **{key: getattr(own, key) for key in OF_WINDOWS[:6]},
         "slope_start": slope.start,
         "slope_end": slope.end,
         "icl_before": before,
