@@ -101,7 +101,8 @@ def name_strays():
 
 
 PLAN = planned()
-name_strays()
+if workflow.is_main_process:
+    name_strays()
 GPUS = visible_gpus()
 
 # One training job per GPU and no more. Without GPUs the rules ask for none, so that CPU jobs run side by side;

@@ -304,7 +304,6 @@ def test_every_condition_has_every_seed(made):
 def test_a_reader_tells_steps_sequences_and_tokens(made):
     run = made.runs["clamped"]
     assert run.steps == [0, 2, 4]
-    assert run.sequences_per_step == 3
     assert run.tokens == [0, 2 * 3 * 5, 4 * 3 * 5]
     assert run.loss().shape == (4, 6)
     assert run.parameter("blocks.1.attn.W_Q", 1).shape == (6, 2, 8, 4)

@@ -185,32 +185,14 @@ def test_exponential_fit():
 # Survival
 
 
-def test_median_time_counts_censored_runs_while_they_are_seen():
-    no = [False] * 5
-    assert measures.median_time([5, 1, 4, 2, 3], no) == 3
-    assert measures.median_time([1, 2, 10, 10, 10], [False, False, True, True, True]) == math.inf
-    assert measures.median_time([1, 2, 10, 10], [False, False, True, True]) == 2
-    # Survival after the times 1, 3, 4 is 3/4, 3/4 * 1/2, 0: the run that left at 2 is at risk at 1 only.
-    assert measures.median_time([1, 2, 3, 4], [False, True, False, False]) == 3
-
-
-def test_log_rank_tells_slow_from_fast():
-    fast, slow = np.arange(1, 11), np.arange(11, 21)
-    seen = np.zeros(10, dtype=bool)
-    z, p = measures.log_rank(slow, seen, fast, seen)
-    assert z < 0
-    assert p < 1e-3
-    assert measures.log_rank(fast, seen, slow, seen) == pytest.approx((-z, p))
-    assert measures.log_rank(fast, seen, fast, seen)[1] == pytest.approx(1)
-    cut = measures.log_rank(fast, seen, np.full(10, 11), ~seen)
-    assert cut[1] < 1e-3
-
-
-def test_survival_needs_an_end_for_each_run():
-    with pytest.raises(HeadworksError, match="end of the run"):
-        measures.median_time([1, math.inf], [False, True])
-
-
 def test_a_curve_must_ascend():
     with pytest.raises(HeadworksError, match="ascending"):
         measures.learning([0, 2, 1], [0, 1, 2])
+
+
+def test_a_diverged_run_never_counts_as_one_that_did_not_learn():
+    found = measures.learning([1e4, 2e4, 3e4, 4e4], [1.6, 0.7, math.nan, math.nan])
+    assert all(
+        math.isnan(x) for x in (found.onset, found.midpoint, found.learned, found.finished, found.plateau)
+    )
+    assert (found.end, found.censored) == (4e4, False)

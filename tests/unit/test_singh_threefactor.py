@@ -196,3 +196,13 @@ def test_the_product_model_says_what_it_lacks():
         threefactor.fit_start([[1, 2, math.inf]], [50], LEVEL)
     with pytest.raises(HeadworksError, match="starts above"):
         threefactor.rate(10, 0.5, LEVEL)
+
+
+def test_permuted_times_are_those_of_the_same_seed():
+    options = SimpleNamespace(seeds=5, dimension=8, iterations=200, learning_rate=1.0, every=50)
+    found = toy.table(options, None)
+    summaries = found[found["row"] == "summary"]
+    for _, own in summaries.groupby("seed"):
+        assert sorted(own["permuted_half_time"]) == sorted(own["half_time"])
+    assert (summaries["permuted_half_time"] != summaries["half_time"]).any()
+    assert found.loc[found["row"] == "curve", "permuted_half_time"].isna().all()

@@ -111,11 +111,6 @@ class RunReader:
         """One parameter of one snapshot, [replica, ...]."""
         return self.file["snapshots"][name][snapshot]
 
-    @property
-    def sequences_per_step(self) -> int:
-        """Training sequences of one update and replica."""
-        return self.train_spec.batch
-
     def loss(self) -> np.ndarray:
         """Training loss of every update, [step, replica], nats."""
         return self.file["trace/loss"][()]

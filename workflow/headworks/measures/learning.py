@@ -61,7 +61,7 @@ def crossing(times: ArrayLike, loss: ArrayLike, level: float, after: float = 0) 
 
 @dataclass(frozen=True)
 class Learning:
-    """When one run learned, in sequences; infinite: not before the run's end."""
+    """When one run learned, in sequences; infinite: not before the run's end, NaN: it diverged."""
 
     onset: float  # below 0.9 of the plateau's loss, after the first 30,000 sequences
     midpoint: float  # below 0.5 of it
@@ -82,6 +82,8 @@ def learning(
     wait.
     """
     x, y = _curve(times, loss)
+    if not np.isfinite(y).all():
+        return Learning(*[math.nan] * 5, end=float(x[-1]), censored=False)
     onset = crossing(x, y, ONSET * plateau, after=after)
     waits = (y >= BAND[0] * plateau) & (y <= BAND[1] * plateau) & (x < onset)
     learned = crossing(x, y, LEARNED * plateau)
@@ -179,40 +181,6 @@ def exponential_fit(times: ArrayLike, loss: ArrayLike) -> tuple[float, float]:
         return math.nan, math.nan
     line = stats.linregress(x, np.log(y))
     return float(-line.slope), float(line.rvalue**2)
-
-
-# Runs that may not have learned by their end
-
-
-def median_time(times: ArrayLike, censored: ArrayLike) -> float:
-    """Kaplan and Meier's median time of runs [run]; infinite if half of them never learn as far as is known.
-
-    times: when a run learned or, where `censored`, when it ended unlearned.
-    """
-    survival = stats.ecdf(_runs(times, censored)).sf
-    gone = np.flatnonzero(survival.probabilities <= 0.5 + 1e-12)
-    return float(survival.quantiles[gone[0]]) if len(gone) else math.inf
-
-
-def log_rank(
-    times: ArrayLike, censored: ArrayLike, other_times: ArrayLike, other_censored: ArrayLike
-) -> tuple[float, float]:
-    """The log-rank test of two groups of runs, [run] and [other run]: z and the two-sided p.
-
-    z is negative where the first group learns later. Needs a run that learned.
-    """
-    found = stats.logrank(_runs(times, censored), _runs(other_times, other_censored))
-    return float(found.statistic), float(found.pvalue)
-
-
-def _runs(times: ArrayLike, censored: ArrayLike) -> stats.CensoredData:
-    times, censored = np.asarray(times, dtype=float), np.asarray(censored, dtype=bool)
-    if times.shape != censored.shape or times.ndim != 1 or len(times) == 0 or not np.isfinite(times).all():
-        raise HeadworksError(
-            "Survival needs one finite time and one mark a run, the end of the run where it is censored; "
-            f"found times {times} and marks {censored}."
-        )
-    return stats.CensoredData.right_censored(times, censored)
 
 
 def _falling(y: np.ndarray) -> np.ndarray:

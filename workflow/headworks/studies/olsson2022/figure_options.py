@@ -2,18 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from headworks.names import Name
+from headworks.roles import OptionalTables, Tables
 from headworks.spec import Spec
 
-
-def _listed(value):
-    return [value] if isinstance(value, str) else value
-
-
-Tables = Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)]
-OptionalTables = Annotated[list[Name], BeforeValidator(_listed)]
 Scale = Literal["linear", "log"]
 Seed = Annotated[int, Field(ge=0)]
 

@@ -2,18 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from headworks.names import Name
+from headworks.roles import OptionalTables, Tables
 from headworks.spec import Spec
-
-
-def _listed(value):
-    return [value] if isinstance(value, str) else value
-
-
-Tables = Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)]
-OptionalTables = Annotated[list[Name], BeforeValidator(_listed)]
 
 
 class Conditions(Spec):

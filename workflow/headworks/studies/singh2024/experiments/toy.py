@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from headworks.measures.learning import FINISHED, crossing, longest_plateau, phase_change
+from headworks.studies.singh2024.experiments.timing import permutation
 from headworks.studies.singh2024.threefactor import descend, draw, misalignment, progress_loss, saddle_loss
 
 CLAMPED = {"none": "", "c": "c", "bc": "bc"}
 FLOOR = FINISHED / math.log(2)  # the network's 0.1 nats, as a share of the saddle's loss
+PERMUTATION_SEED = 0
 BAND = 0.1  # share of the saddle's loss within which a run waits at it
 
 
@@ -21,7 +23,8 @@ def table(options, inputs) -> pd.DataFrame:
     loss: half_time (when it is half of the saddle's; infinite if never), plateau (iterations within 10 % of
     the saddle's), longest_plateau (most iterations within 20 % of any one value) and ratio (`phase_change`;
     NaN where the fall has too few iterations); of runs without clamps the same of progress_loss, as
-    progress_half_time, progress_plateau, progress_longest_plateau and progress_ratio.
+    progress_half_time, progress_plateau, progress_longest_plateau and progress_ratio. permuted_half_time:
+    that of a row of the same seed drawn without replacement, a control in which clamps mean nothing.
     """
     draws = draw(range(options.seeds), options.dimension)
     saddles = saddle_loss(draws.truth)
@@ -41,7 +44,11 @@ def table(options, inputs) -> pd.DataFrame:
             curves.assign(row="curve", clamped=clamped),
             summary.assign(row="summary", clamped=clamped),
         ]
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    summaries = table[table["row"] == "summary"]
+    drawn = permutation(summaries["seed"].reset_index(drop=True), PERMUTATION_SEED)
+    table.loc[summaries.index, "permuted_half_time"] = summaries["half_time"].to_numpy()[drawn]
+    return table
 
 
 def _curves(measured: dict[str, np.ndarray], saddles: np.ndarray, every: int) -> pd.DataFrame:
