@@ -115,8 +115,7 @@ def opened(
     cached = {
         name: ActivationsReader(read(f"probes-{name}")) for name in runs if f"probes-{name}" in bench.jobs
     }
-    run_datasets = {name: run.dataset for name, run in readers.items()}
-    return Inputs(datasets, readers, run_datasets, {"probes": cached}, bench.tables)
+    return Inputs(datasets, readers, {"probes": cached}, bench.tables)
 
 
 def wired_spec(d_vocab: int, n_context: int, **changes) -> ModelSpec:
@@ -199,7 +198,7 @@ def of(frame: pd.DataFrame, **values) -> pd.DataFrame:
 
 
 def only_tables(**tables: pd.DataFrame) -> Inputs:
-    return Inputs({}, {}, {}, {}, tables)
+    return Inputs({}, {}, {}, tables)
 
 
 def wired_bench(folder: Path) -> Bench:

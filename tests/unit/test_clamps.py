@@ -558,6 +558,19 @@ MISTAKES = {
         {"match": 1, "readout": "ideal"},
         "readout: a clamped match leaves nothing to read out; give match or readout, not both",
     ),
+    "match and copy": (
+        {"match": 1, "copy_heads": [1]},
+        "copy_heads: copied are the scores of the heads, which a clamped match leaves unread",
+    ),
+    "unread layer 1": (
+        {"layer1": "ideal", "attend": [1]},
+        r"attend: \[1\], but with layer1: ideal nothing reads layer 1",
+    ),
+    "nothing to learn from a copy": (
+        {"copy_heads": [1], "detach": True},
+        "detach: gradients reach the network through copy_heads and an ideal readout alone",
+    ),
+    "nothing to learn from a readout": ({"readout": "ideal", "detach": True}, "detach: gradients reach"),
     "no match to draw": (
         {"match_random": True},
         "match: left out, although match_random or match_heads is given; allowed: 0 to 1",
@@ -592,4 +605,4 @@ def test_a_loaded_clamp_has_every_key(tmp_path):
     """So that a default that changes is a change of the run."""
     run = loaded(tmp_path, lambda run: None)
     assert run.clamps["fine"] == Clamp(heads=[3], layer1="ideal").model_dump()
-    assert Clamp(**FULL).mistake(MODEL) is None
+    assert run.clamps["fine"] == run.clamps["fine"] | {"match": None, "detach": False, "release": None}

@@ -10,7 +10,7 @@ from headworks.errors import HeadworksError
 from headworks.layers import NARROW_HEAD, STRETCH, attend, sinusoids, smear
 from headworks.model import Transformer, cross_entropy, parameter_count, parameter_shapes, sites
 from headworks.spec import ModelSpec, SmearSpec
-from headworks.tape import Tape
+from headworks.tape import Override, Tape
 
 BASE = {"n_layers": 2, "n_heads": 4, "d_model": 32, "d_vocab": 11, "n_context": 12}
 VARIANTS = {
@@ -37,6 +37,8 @@ VARIANTS = {
     "smeared_rotary": {"smear": SmearSpec(lag=3), "positions": "rotary", "n_kv_heads": 1},
     "wide_heads": {"d_head": NARROW_HEAD + 2},
     "few_outputs": {"d_out": 3},
+    "barrier": {"barrier": 5},
+    "barrier_wide": {"barrier": 5, "d_head": NARROW_HEAD + 2, "n_kv_heads": 1},
 }
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -255,6 +257,22 @@ def test_attention_by_any_kernel(width, t):
     q, k, v = torch.randn(3, 2, 1, 3, t, width, generator=torch.Generator().manual_seed(0)).unbind()
     scores = (q @ k.mT / math.sqrt(width)).masked_fill(torch.ones(t, t).triu(1).bool(), -torch.inf)
     torch.testing.assert_close(attend(q, k, v), scores.softmax(-1) @ v, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [4, NARROW_HEAD])
+def test_what_comes_before_a_barrier_passes_through_it_alone(width):
+    """Block 0 takes it to the barrier, block 1 on from there; held still there, nothing of it arrives."""
+    model = busy(ModelSpec(**BASE | {"n_layers": 2, "barrier": 5, "d_head": width}))
+    inputs = tokens(2, 3, 12)
+    changed = torch.cat([(inputs[..., :5] + 1) % 11, inputs[..., 5:]], -1)
+    before, after = Tape(record=["blocks.0.resid_post"]), Tape(record=["blocks.0.resid_post"])
+    logits = model(inputs, before), model(changed, after)
+    moved = (before["blocks.0.resid_post"] - after["blocks.0.resid_post"]).abs().amax(-1)
+    assert (moved[..., :6] > 1e-3).all()
+    assert moved[..., 6:].max() == 0
+    assert ((logits[0] - logits[1]).abs().amax(-1)[..., 6:] > 1e-4).all()
+    held = Override("blocks.1.resid_pre", before["blocks.0.resid_post"])
+    assert close(model(changed, Tape(overrides=[held]))[..., 6:, :], logits[0][..., 6:, :])
 
 
 def test_loss_of_even_logits_is_log_v():

@@ -220,7 +220,7 @@ def test_the_pair_is_that_of_the_best_prefix_head_with_earlier_heads_only():
 
 def test_a_loss_above_the_floor_by_a_known_amount(inputs, tmp_path):
     found = inputs("wired")
-    bayes, bigram = (found.run_datasets["wired"][f"{key}_loss"][:40] for key in ("bayes", "bigram"))
+    bayes, bigram = (found.runs["wired"].dataset[f"{key}_loss"][:40] for key in ("bayes", "bigram"))
     loss = np.stack([np.zeros_like(bayes), bayes + 0.1])[:, None].repeat(2, axis=1)
     loss[1, 1] += 0.2
     found.activations["probes"]["wired"] = planted(tmp_path / "planted.h5", {"corpus/loss": loss})
@@ -243,7 +243,7 @@ def test_floor_and_corpus(inputs, tmp_path):
     frame = table("floor", found)
     bayes, bigram = (of(frame, reference=key).set_index("index")["loss"] for key in ("bayes", "bigram"))
     assert bayes.index.tolist() == list(range(1, CONTEXT + 1))
-    assert bayes[5] == pytest.approx(found.run_datasets["wired"]["bayes_loss"][:, 4].mean(), abs=1e-6)
+    assert bayes[5] == pytest.approx(found.runs["wired"].dataset["bayes_loss"][:, 4].mean(), abs=1e-6)
     assert bayes.tail(10).mean() < 1 < bigram.tail(10).mean()
     frame = table("corpus", found).set_index(["dataset", "split", "statistic"])["value"]
     for split in ("train", "evaluation"):

@@ -195,7 +195,7 @@ def classes_by_hand(tokens: np.ndarray) -> np.ndarray:
 
 def test_the_fingerprint_of_a_planted_change(inputs, tmp_path):
     found = inputs("wired", "even")
-    tokens = found.run_datasets["wired"].evaluation[:40]
+    tokens = found.runs["wired"].dataset.evaluation[:40]
     classes = classes_by_hand(tokens)
     loss = np.zeros((2 * CHANGE, 2, *classes.shape), np.float32)
     change = np.array([0.25, -1.0, 0.5])[classes]

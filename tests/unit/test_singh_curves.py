@@ -88,7 +88,7 @@ class Run:
 
 def inputs(runs=(), tables=None, activations=None, datasets_=None):
     runs = {run.name: run for run in runs}
-    return Inputs(datasets_ or {}, runs, {}, activations or {}, tables or {})
+    return Inputs(datasets_ or {}, runs, activations or {}, tables or {})
 
 
 def asked(kind, **options):

@@ -1,6 +1,7 @@
 """The training loop: replicas that never touch each other, bits that survive a kill, optimisers that are torch's."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from headworks import train as training
 from headworks.batches import Batches
 from headworks.errors import HeadworksError
 from headworks.spec import ModelSpec, SnapshotSpec, TrainSpec
-from headworks.train import Adam, Ensemble, clip, decayed, join, learning_rate, split, train
+from headworks.tape import Tape
+from headworks.train import Adam, Ensemble, Task, clip, decayed, join, learning_rate, split, train
 
 CPU = torch.device("cpu")
 MODEL = ModelSpec(n_layers=1, n_heads=2, d_model=16, d_mlp=8, d_vocab=9, d_out=9, n_context=8)
@@ -53,6 +55,31 @@ def test_training_lowers_the_loss():
     one = Batches("sequences", batches(0).train[:4], 8, 0, (0,), 4)
     trained = train(MODEL, spec(steps=150), one, CPU)
     assert trained.loss[-1, 0] < 0.5 * trained.loss[0, 0]
+
+
+class Pull:
+    """Adds to each replica's loss its weight times the mean of the marks of its batch times one parameter."""
+
+    def settings(self, step):
+        return {"weight": torch.tensor([0.0, 1.0])}
+
+    def tape(self, rows, settings):
+        assert rows.shape[-1] == 10
+        return Tape(record={"embed": lambda x: x.mean(dim=(1, 2, 3))})
+
+    def penalty(self, rows, settings, tape):
+        return settings["weight"] * rows[..., -1].float().mean(1) * tape["embed"]
+
+
+def test_clamps_may_add_to_the_loss_by_marks_that_the_model_never_sees():
+    plain = batches(0, 0)
+    marked = replace(plain, train=np.concatenate([plain.train, np.full((32, 1), 7, np.uint8)], axis=1))
+    alone = train(MODEL, spec(), plain, CPU)
+    pulled = train(MODEL, spec(), marked, CPU, task=Task(clamps=Pull()))
+    np.testing.assert_array_equal(pulled.snapshots[-1][0], alone.snapshots[-1][0])
+    np.testing.assert_array_equal(pulled.loss[0], alone.loss[0])  # the trace holds the loss alone
+    mean = [split(MODEL, end.snapshots[-1])["embed.W_E"][1].mean() for end in (pulled, alone)]
+    assert mean[0] < mean[1] - 0.01
 
 
 def test_a_diverged_replica_is_marked_and_the_others_go_on_unharmed(capsys):
@@ -210,6 +237,10 @@ def test_snapshots_are_dense_where_asked_and_hold_the_ends():
     assert SnapshotSpec(every=10).steps(25) == [0, 10, 20, 25]
     assert SnapshotSpec(every=10, dense=(12, 18), dense_every=3).steps(25) == [0, 10, 12, 15, 18, 20, 25]
     assert SnapshotSpec(every=10, dense=(18, 99), dense_every=3).steps(25) == [0, 10, 18, 20, 21, 24, 25]
+
+
+def test_snapshots_come_at_listed_steps_too():
+    assert SnapshotSpec(every=500, at=(10, 30, 10, 2000)).steps(1000) == [0, 10, 30, 500, 1000]
 
 
 def test_a_snapshot_of_step_0_is_before_training():

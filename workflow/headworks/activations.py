@@ -23,6 +23,7 @@ REDUCTIONS = {
     "all": lambda x: x,
     "batch_mean": lambda x: x.mean(dim=1),
     "last_position": lambda x: x[..., -1, :],
+    "last_three": lambda x: x[..., -3:, :],
     "previous_mean": lambda x: x.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=(1, -1)),
 }
 """What is kept of a site [replica, batch, ...]; means are over the whole probe."""

@@ -16,8 +16,8 @@ DRAWN_STEPS = 256
 class Batches:
     """Batches of token windows for an ensemble; replica i follows the data order of `seeds[i]`.
 
-    layout "sequences": rows of `train` [sequence, n_context + 1], each once an epoch, in an order drawn per epoch.
-    layout "draws": rows of `train` [sequence, n_context + 1], drawn with replacement.
+    layout "sequences": rows of `train` [sequence, entry], each once an epoch, in an order drawn per epoch.
+    layout "draws": rows of `train` [sequence, entry], drawn with replacement.
     layout "stream": windows of `train` [token] at random offsets, each led by the start token `bos`.
     """
 
@@ -29,7 +29,7 @@ class Batches:
     batch: int
 
     def at(self, step: int) -> np.ndarray:
-        """Tokens of update `step`: int64 [replica, batch, n_context + 1]."""
+        """Rows of update `step`: int64 [replica, batch, entry], n_context + 1 tokens and what marks they end with."""
         draw = {"sequences": self._sequences, "draws": self._draws, "stream": self._windows}[self.layout]
         return np.stack([draw(seed, step) for seed in self.seeds]).astype(np.int64)
 

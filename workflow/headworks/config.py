@@ -17,7 +17,7 @@ from headworks.spec import ModelSpec, Spec, TrainSpec
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 """A function or module of a study's folder."""
 
-Reduction = Literal["all", "batch_mean", "last_position", "previous_mean"]
+Reduction = Literal["all", "batch_mean", "last_position", "last_three", "previous_mean"]
 
 
 class Paper(Spec):
@@ -61,8 +61,8 @@ class RunConfig(Spec):
 
     clamps: dict[Name, dict[str, Any]] = Field(
         {},
-        description="Condition → what is clamped while it trains, options of the study's clamps; every condition "
-        "is trained with every seed, all in one ensemble.",
+        description="Condition → what is clamped, or added to the loss, while it trains, options of the study's clamps; "
+        "every condition is trained with every seed, all in one ensemble.",
     )
     start: StartConfig | None = Field(
         None, description="Parameters to start from; drawn from the seed when left out."

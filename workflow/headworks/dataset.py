@@ -22,6 +22,8 @@ class Dataset:
     sequences among them, and the fact `splits` names the kinds.
     A model reads the first n_context tokens of a row and predicts the last n_context, or of these, with
     predicts "last", only the last.
+    Rows of `train`, except of a stream, may go on after these n_context + 1 tokens with marks: numbers that
+    clamps may use and the model is never shown, such as which task a sequence is of.
     """
 
     layout: Literal["sequences", "stream", "draws"]

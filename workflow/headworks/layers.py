@@ -20,13 +20,18 @@ STRETCH = 40
 SHORT = 8
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention: q [r, b, h, q, e], k and v [r, b, g, t, e] to z [r, b, h, q, e]; queries are the last."""
+def attend(q: Tensor, k: Tensor, v: Tensor, barrier: int | None = None) -> Tensor:
+    """Causal attention: q [r, b, h, q, e], k and v [r, b, g, t, e] to z [r, b, h, q, e]; queries are the last.
+
+    Queries after the position `barrier` see no key before it.
+    """
     r, b, h, t, e = q.shape
     if k.shape[3] <= SHORT or t < k.shape[3]:
-        return _mix(_scores(q, k).softmax(-1), v)
+        return _mix(_scores(q, k, barrier).softmax(-1), v)
     q, k, v = (_repeat_heads(x, h).flatten(0, 1) for x in (q, k, v))
-    if e < NARROW_HEAD and q.device.type == "cpu":
+    if barrier:
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=~_unseen(t, t, barrier, q.device))
+    elif e < NARROW_HEAD and q.device.type == "cpu":
         z = _attend_in_stretches(q, k, v)
     else:
         z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -81,22 +86,32 @@ def _stretches(t: int) -> list[tuple[int, int]]:
     return [(start, min(start + STRETCH, t)) for start in range(0, t, STRETCH)]
 
 
-def attend_openly(q: Tensor, k: Tensor, v: Tensor, name: str, tape: Tape) -> Tensor:
+def attend_openly(
+    q: Tensor, k: Tensor, v: Tensor, name: str, tape: Tape, barrier: int | None = None
+) -> Tensor:
     """`attend` with scores and patterns shown to the tape."""
-    scores = tape(f"{name}.scores", _scores(q, k))
+    scores = tape(f"{name}.scores", _scores(q, k, barrier))
     return _mix(tape(f"{name}.pattern", scores.softmax(-1)), v)
 
 
-def _scores(q: Tensor, k: Tensor) -> Tensor:
-    """Scaled scores [r, b, h, q, k], -inf where the key comes after the query; queries are the last positions."""
+def _scores(q: Tensor, k: Tensor, barrier: int | None) -> Tensor:
+    """Scaled scores [r, b, h, q, k], -inf where the query does not see the key; queries are the last positions."""
     k = _repeat_heads(k, q.shape[2])
     n_queries, t = q.shape[3], k.shape[3]
     products = (q.unsqueeze(-2) * k.unsqueeze(-3)).sum(-1) if t <= SHORT else q @ k.transpose(-1, -2)
     scores = products * q.shape[-1] ** -0.5
-    if n_queries == 1:
+    if n_queries == 1 and not barrier:
         return scores
-    future = torch.ones(n_queries, t, dtype=torch.bool, device=q.device).triu(1 + t - n_queries)
-    return scores.masked_fill(future, -torch.inf)
+    return scores.masked_fill(_unseen(n_queries, t, barrier, q.device), -torch.inf)
+
+
+def _unseen(n_queries: int, t: int, barrier: int | None, device: torch.device) -> Tensor:
+    """bool [q, k]: keys after the query, and those on the other side of the barrier. Queries are the last positions."""
+    unseen = torch.ones(n_queries, t, dtype=torch.bool, device=device).triu(1 + t - n_queries)
+    if barrier:
+        positions = torch.arange(t, device=device)
+        unseen = unseen | (positions[t - n_queries :, None] > barrier) & (positions < barrier)
+    return unseen
 
 
 def _mix(pattern: Tensor, v: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ Sites, in the order of the forward pass (l is the layer), and TransformerLens' h
 
 qk_in is what queries and keys read, before the norm: resid_pre, unless a tape puts something else there.
 q, k and v are what attention uses: positions are in, keys or values are smeared; key-value heads are not yet
-repeated. Scores are scaled, and -inf above the diagonal. Heads come before positions throughout, which
+repeated. Scores are scaled, and -inf above the diagonal and across a barrier. Heads come before positions throughout, which
 TransformerLens does only in scores and patterns. For SwiGLU, mlp.pre is what the gate's non-linearity sees.
 """
 
@@ -215,7 +215,7 @@ class Transformer(nn.Module):
 
     def mlp(self, l: int, resid: Tensor, tape: Tape | None = None) -> Tensor:
         """What the MLP of block l adds to the residual stream, [r, b, t, d] to [r, b, t, d]."""
-        return self._mlp(l, self._norm(resid), tape)
+        return self._mlp(l, self.normalized(resid), tape)
 
     def _blocks(
         self,
@@ -229,7 +229,7 @@ class Transformer(nn.Module):
         for l in range(first_layer, self.spec.n_layers):
             x = _note(tape, f"blocks.{l}.resid_pre", x)
             if patterns:
-                (v,) = self._project(l, self._norm(x), positions, "V")
+                (v,) = self.project(l, self.normalized(x), positions, "V")
                 z = attend_by(patterns[l], _note(tape, f"blocks.{l}.attn.v", v))
             elif last and l == self.spec.n_layers - 1:
                 z = self._attention(l, x, positions, tape, first_query=x.shape[2] - 1)
@@ -249,7 +249,7 @@ class Transformer(nn.Module):
             x = x + self.mlp(l, x, tape)
         return _note(tape, f"blocks.{l}.resid_post", x)
 
-    def _norm(self, x: Tensor) -> Tensor:
+    def normalized(self, x: Tensor) -> Tensor:
         """Normalisation without scale and shift, which `_folded` moves into the weights that follow."""
         if self.spec.norm == "layernorm":
             return F.layer_norm(x, x.shape[-1:], eps=self.spec.norm_eps)
@@ -263,16 +263,16 @@ class Transformer(nn.Module):
         """The residual stream [r, b, t, d] to z [r, b, h, q, e] of the queries from `first_query` on."""
         name = f"blocks.{l}.attn"
         if _wants(tape, f"{name}.qk_in"):
-            q, k = self._project(l, self._norm(tape(f"{name}.qk_in", x)), positions, "QK")
-            (v,) = self._project(l, self._norm(x), positions, "V")
+            q, k = self.project(l, self.normalized(tape(f"{name}.qk_in", x)), positions, "QK")
+            (v,) = self.project(l, self.normalized(x), positions, "V")
         else:
-            q, k, v = self._project(l, self._norm(x), positions)
+            q, k, v = self.project(l, self.normalized(x), positions)
         if first_query:
             q = q[..., first_query:, :]
         q, k, v = (_note(tape, f"{name}.{part}", y) for part, y in zip("qkv", (q, k, v), strict=True))
         if _wants(tape, f"{name}.scores") or _wants(tape, f"{name}.pattern"):
-            return attend_openly(q, k, v, name, tape)
-        return attend(q, k, v)
+            return attend_openly(q, k, v, name, tape, self.spec.barrier)
+        return attend(q, k, v, self.spec.barrier)
 
     def _output(self, l: int, z: Tensor, tape: Tape | None) -> Tensor:
         """z [r, b, h, t, e] to what attention adds to the residual stream, [r, b, t, d]."""
@@ -287,7 +287,7 @@ class Transformer(nn.Module):
             out = out + p[f"{name}.b_O"][:, None, None]
         return _note(tape, f"blocks.{l}.attn_out", out)
 
-    def _project(self, l: int, x: Tensor, positions: Tensor | None, parts: str = "QKV") -> list[Tensor]:
+    def project(self, l: int, x: Tensor, positions: Tensor | None, parts: str = "QKV") -> list[Tensor]:
         """Normalised x [r, b, t, d] to q [r, b, h, t, e], k and v [r, b, g, t, e], by one product for all."""
         spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
         weight = torch.cat([p[f"{name}.W_{part}"] for part in parts], 1).transpose(1, 2).flatten(2)
@@ -341,7 +341,7 @@ class Transformer(nn.Module):
         return weight, bias
 
     def _unembed(self, resid: Tensor, tape: Tape | None) -> Tensor:
-        p, x = self._named, self._norm(resid)
+        p, x = self._named, self.normalized(resid)
         if "ln_final.w" in p:
             x = x * p["ln_final.w"][:, None, None]
         if "ln_final.b" in p:

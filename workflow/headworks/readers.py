@@ -56,7 +56,8 @@ class DatasetReader:
     @cached_property
     def frequencies(self) -> np.ndarray:
         """Share of each token in the training text, [vocabulary]."""
-        counts = np.bincount(self.train.ravel(), minlength=self.d_vocab)
+        shown = self.train if self.layout == "stream" else self.train[:, : self.n_context + 1]
+        counts = np.bincount(shown.ravel(), minlength=self.d_vocab)
         return counts / counts.sum()
 
     def batches(self, seeds: tuple[int, ...], batch: int) -> Batches:
@@ -158,8 +159,6 @@ class Inputs:
 
     datasets: dict[str, DatasetReader]
     runs: dict[str, RunReader]
-    run_datasets: dict[str, DatasetReader]
-    """The dataset of each run."""
     activations: dict[str, dict[str, ActivationsReader]]
     """By entry, then by run."""
     tables: dict[str, pd.DataFrame]
@@ -186,5 +185,4 @@ def reading(job: Job) -> Iterator[Inputs]:
             run = file.attrs["run"]
             activations.setdefault(name.removesuffix(f"-{run}"), {})[run] = ActivationsReader(file)
         tables = {name: read_table(item.path, item) for name, item in job.inputs_of("tables").items()}
-        run_datasets = {name: run.dataset for name, run in runs.items()}
-        yield Inputs(datasets, runs, run_datasets, activations, tables)
+        yield Inputs(datasets, runs, activations, tables)

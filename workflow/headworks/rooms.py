@@ -112,7 +112,7 @@ def _task(job: Job, dataset, model: ModelSpec, seeds: tuple[int, ...], inputs, d
     vectors = clamps = None
     if dataset.vectors is not None:
         # only those that training shows: every update embeds them all
-        shown = int(dataset.train.max()) + 1 - dataset.d_vocab
+        shown = int(dataset.train[:, : dataset.n_context + 1].max()) + 1 - dataset.d_vocab
         vectors = torch.from_numpy(dataset.vectors[:shown])
     if job.spec["clamps"]:
         build = import_module(f"headworks.studies.{job.study}.clamps").build
@@ -136,7 +136,7 @@ def activations(job: Job, out: Path) -> None:
 
     with reading(job) as inputs, claim_device(asked_device()) as device:
         ((name, run_reader),) = inputs.runs.items()
-        dataset = inputs.run_datasets[name]
+        dataset = run_reader.dataset
         chosen = range(len(run_reader)) if job.spec["snapshots"] == "all" else [len(run_reader) - 1]
         with store.writing(out, job) as file, torch.inference_mode():
             file.attrs.update({"run": name, "n_layers": run_reader.model_spec.n_layers})

@@ -72,6 +72,10 @@ class ModelSpec(Spec):
     end_biases: bool = Field(
         False, description="Biases where input vectors are embedded and where logits are read out."
     )
+    barrier: PositiveInt | None = Field(
+        None,
+        description="Positions after this one attend to nothing before it, so that what came before reaches them through it alone; no barrier when left out.",
+    )
     parallel: bool = Field(
         False,
         description="Attention and MLP read the same residual stream (GPT-NeoX) instead of one after the other.",
@@ -128,17 +132,18 @@ class ModelSpec(Spec):
 
 
 class SnapshotSpec(Spec):
-    """When parameters are kept: step 0, every `every` steps, every `dense_every` within `dense`, and the last step."""
+    """When parameters are kept: step 0, every `every` steps, every `dense_every` within `dense`, at `at`, and the last step."""
 
     every: PositiveInt = Field(description="Steps between snapshots.")
     dense: tuple[int, int] | None = Field(
         None, description="First and last step of the stretch with denser snapshots."
     )
     dense_every: PositiveInt | None = Field(None, description="Steps between snapshots within `dense`.")
+    at: tuple[PositiveInt, ...] = Field((), description="Further steps; those beyond the last are left out.")
 
     def steps(self, last: int) -> list[int]:
         """Ascending snapshot steps for a run of `last` updates; step n means after n updates."""
-        chosen = {0, last} | set(range(0, last + 1, self.every))
+        chosen = {0, last} | set(range(0, last + 1, self.every)) | {step for step in self.at if step <= last}
         if self.dense and self.dense_every:
             first, end = self.dense
             chosen |= set(range(max(first, 0), min(end, last) + 1, self.dense_every))

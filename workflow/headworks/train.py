@@ -32,13 +32,16 @@ Settings = Mapping[str, torch.Tensor]
 
 
 class Clamps(Protocol):
-    """What is overridden in the forward pass of every update; gradients flow through it (Singh 2024, sec. 2.2)."""
+    """What is done to the forward pass and to the loss of every update; gradients flow through it (Singh 2024, sec. 2.2)."""
 
     def settings(self, step: int) -> Settings:
         """What tells replicas apart at update `step`: tensors by name, each with a leading replica axis."""
 
-    def tape(self, tokens: torch.Tensor, settings: Settings) -> Tape:
-        """The overrides for `tokens` [r, b, position], the last entry of a row included."""
+    def tape(self, rows: torch.Tensor, settings: Settings) -> Tape:
+        """The overrides for `rows` [r, b, entry], the last token and any marks included."""
+
+    def penalty(self, rows: torch.Tensor, settings: Settings, tape: Tape) -> torch.Tensor | None:
+        """What is minimised beside the loss, [r] nats, after a pass with `tape`; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -223,21 +226,27 @@ class Ensemble:
         # equal parts: a compiled update is built for one size
         return max(n for n in range(1, limit + 1) if len(self.seeds) % n == 0)
 
-    def _losses(self, part: Transformer, tokens: torch.Tensor, settings: Settings) -> torch.Tensor:
-        tape = self.task.clamps.tape(tokens, settings) if self.task.clamps else None
-        last = self.task.predicts == "last"
+    def _losses(
+        self, part: Transformer, rows: torch.Tensor, settings: Settings
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss of each replica and what is minimised, [r] each, on rows [r, b, entry]."""
+        tape = self.task.clamps.tape(rows, settings) if self.task.clamps else None
+        last, tokens = self.task.predicts == "last", rows[..., : self.model.n_context + 1]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             logits = part(tokens[..., :-1], tape, last=last)
-        return cross_entropy(logits.float(), tokens[..., -1:] if last else tokens[..., 1:]).mean(dim=(1, 2))
+        loss = cross_entropy(logits.float(), tokens[..., -1:] if last else tokens[..., 1:]).mean(dim=(1, 2))
+        penalty = self.task.clamps.penalty(rows, settings, tape) if self.task.clamps else None
+        return loss, loss if penalty is None else loss + penalty
 
-    def update(self, tokens: torch.Tensor) -> None:
-        """One update of every replica from `tokens` [replica, batch, position]."""
+    def update(self, rows: torch.Tensor) -> None:
+        """One update of every replica from `rows` [replica, batch, entry]."""
         self.grad.zero_()
         losses = []
         settings = self.task.clamps.settings(self.done) if self.task.clamps else {}
         for part, model in self.parts:
-            loss = self.losses(model, tokens[part], {key: value[part] for key, value in settings.items()})
-            loss.sum().backward()
+            here = {key: value[part] for key, value in settings.items()}
+            loss, minimised = self.losses(model, rows[part], here)
+            minimised.sum().backward()
             losses.append(loss.detach())
         if self.free is not None:
             self.grad.mul_(self.free)

@@ -71,6 +71,12 @@ class Clamp(Spec):
                 return f"{key}: {min(inactive)} is not among the active heads {self.heads}"
         if self.match is not None and self.readout == "ideal":
             return "readout: a clamped match leaves nothing to read out; give match or readout, not both"
+        if self.match is not None and self.copy_heads:
+            return "copy_heads: copied are the scores of the heads, which a clamped match leaves unread; give match or copy_heads, not both"
+        if self.layer1 != "learned" and self.attend:
+            return f"attend: {self.attend}, but with layer1: {self.layer1} nothing reads layer 1; give attend or layer1, not both"
+        if self.detach and (self.copy_heads or self.readout == "ideal"):
+            return "detach: gradients reach the network through copy_heads and an ideal readout alone, so nothing would learn; allowed: false"
         if self.match is None and (self.match_random or self.match_heads):
             return "match: left out, although match_random or match_heads is given; allowed: 0 to 1"
         return None

@@ -73,6 +73,10 @@ class CircuitClamps:
         recorded.append(Tape(record=sorted(needed), overrides=overrides))
         return recorded[0]
 
+    def penalty(self, rows: Tensor, settings: Mapping[str, Tensor], tape: Tape) -> None:
+        """Nothing is added to the loss."""
+        return None
+
 
 def _settings(clamps: Sequence[Clamp], model: ModelSpec) -> dict[str, Tensor]:
     """Only what some replica uses, by name."""

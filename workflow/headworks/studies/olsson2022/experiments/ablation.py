@@ -32,7 +32,7 @@ def table(options, inputs) -> pd.DataFrame:
     for name, run in inputs.runs.items():
         cached, tokens = (
             inputs.activations[options.activations][name],
-            evaluation(inputs.run_datasets[name], options.examples),
+            evaluation(run.dataset, options.examples),
         )
         phases = inputs.tables[options.phases]
         changes = phase_directions(run, cached, phases, options)

@@ -27,7 +27,7 @@ def table(options, inputs) -> pd.DataFrame:
     """
     frames = []
     for name, run in inputs.runs.items():
-        cached, dataset = inputs.activations[options.activations][name], inputs.run_datasets[name]
+        cached, dataset = inputs.activations[options.activations][name], run.dataset
         for snapshot, row in (("first", 0), ("last", len(cached.snapshots) - 1)):
             model = run.model(cached.snapshots[row])
             found = category_attention(model, dataset, options) | literal_attention(model, dataset, options)

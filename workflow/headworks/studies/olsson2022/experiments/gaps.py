@@ -8,7 +8,7 @@ def table(options, inputs) -> pd.DataFrame:
     less theirs). A bayes_gap below zero, beyond noise, means that the floor or the evaluation is wrong."""
     rows = []
     for name, run in inputs.runs.items():
-        cached, dataset = inputs.activations[options.activations][name], inputs.run_datasets[name]
+        cached, dataset = inputs.activations[options.activations][name], run.dataset
         loss = cached.get("corpus", "loss", len(cached.snapshots) - 1)
         floors = {key: float(dataset[f"{key}_loss"][: loss.shape[1]].mean()) for key in ("bayes", "bigram")}
         for replica, seed in enumerate(run.seeds):

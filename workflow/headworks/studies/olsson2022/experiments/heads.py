@@ -24,7 +24,7 @@ def table(options, inputs) -> pd.DataFrame:
     """
     frames = []
     for name, run in inputs.runs.items():
-        cached, dataset = inputs.activations[options.activations][name], inputs.run_datasets[name]
+        cached, dataset = inputs.activations[options.activations][name], run.dataset
         rows = np.unique(np.linspace(len(cached.snapshots) - 1, 0, options.snapshots).round().astype(int))
         tokens = copying_probe(dataset, options.examples, options.copying_tokens, options.seed)
         for row in rows:

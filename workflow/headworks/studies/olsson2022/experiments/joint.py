@@ -27,7 +27,7 @@ def table(options, inputs) -> pd.DataFrame:
 def of_run(name: str, options, inputs) -> pd.DataFrame:
     """The rows of one run."""
     run, cached = inputs.runs[name], inputs.activations[options.activations][name]
-    model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
+    model, tokens = run.model(), evaluation(run.dataset, options.examples)
     chosen = scores(cached, len(cached.snapshots) - 1)["prefix_over_chance"] >= options.induction
     intact = in_context_score(losses(tokens, model).mean(1), width=options.width)
     wanted = chosen.sum((0, 2))

@@ -32,7 +32,7 @@ def table(options, inputs) -> pd.DataFrame:
 def of_run(name: str, options, inputs) -> pd.DataFrame:
     """The rows of one run."""
     run, cached = inputs.runs[name], inputs.activations[options.activations][name]
-    model, tokens = run.model(), evaluation(inputs.run_datasets[name], options.examples)
+    model, tokens = run.model(), evaluation(run.dataset, options.examples)
     found = scores(cached, len(cached.snapshots) - 1)
 
     def effect(restored: str, heads) -> Effect:

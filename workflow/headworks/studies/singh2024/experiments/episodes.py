@@ -199,7 +199,7 @@ def _reads(model: Transformer, l: int) -> list[Read]:
     spec, t = model.spec, N_CONTEXT
     shown = torch.cat([torch.eye(spec.d_model), torch.zeros(1, spec.d_model)]).to(model.flat)
     shown = shown[:, None].expand(model.n_replicas, -1, t, -1)
-    q, k, v = model._project(l, shown, position_table(spec, t, shown))
+    q, k, v = model.project(l, shown, position_table(spec, t, shown))
     k, v = (x.repeat_interleave(spec.n_heads // spec.kv_heads, 2) for x in (k, v))
 
     def affine(found: Tensor, position: int) -> tuple[Tensor, Tensor]:
@@ -279,7 +279,7 @@ def written_together(net: Network, z: Tensor) -> Tensor:
 
 def _by_position(net: Network, resid: Tensor, of: Prefixes) -> tuple[Tensor, ...]:
     """The normalised residual stream [r, N, d] at the prefixes of each length."""
-    return net.model._norm(resid).split([len(beginnings) for beginnings in of.beginnings], 1)
+    return net.model.normalized(resid).split([len(beginnings) for beginnings in of.beginnings], 1)
 
 
 def _queries(net: Network, l: int, normed: Sequence[Tensor], position: int) -> Tensor:
