@@ -1,0 +1,1 @@
+"""The figures of this study, a module a kind."""
