@@ -22,7 +22,9 @@ include: "rules/train.smk"
 include: "rules/activations.smk"
 include: "rules/experiments.smk"
 include: "rules/figures.smk"
+include: "rules/views.smk"
 include: "rules/claims.smk"
+include: "rules/page.smk"
 
 
 localrules:
@@ -31,6 +33,7 @@ localrules:
 
 # Here and not in targets.smk: Snakemake takes its default target from the main file only.
 rule all:
-    """Every claim and figure of the selected studies (default)."""
+    """Every claim and figure of the selected studies, and the page that shows them (default)."""
     input:
         [path for study in PLAN.selected for path in everything(study)],
+        "results/index.html",

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from headworks.config import load
+from headworks.digest import canonical
 from headworks.errors import HeadworksError
 from headworks.names import NAME
+from headworks.page import about, code
 from headworks.plan import Plan
 from snakemake.exceptions import WorkflowError
 

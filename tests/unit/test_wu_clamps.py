@@ -225,7 +225,9 @@ def test_the_penalty_moves_only_what_the_separator_reads():
 def test_the_last_block_has_nothing_to_pull():
     with pytest.raises(HeadworksError, match=r"layer: 2 of a model of 3 blocks.*allowed: below 2"):
         build([{"weight": 1, "layer": 2}], MODEL)
-    assert Clamp(layer=3).mistake(MODEL)
+    assert "allowed: 0 to 1" in Clamp(weight=1, layer=2).mistake(MODEL)
+    assert Clamp(weight=1, layer=1).mistake(MODEL) is None
+    assert Clamp(layer=2).mistake(MODEL) is None  # nothing is pulled
 
 
 def test_rows_without_marks_are_refused():

@@ -23,6 +23,8 @@ ALL = {
     "results/claims/toy.generalises.json",
     "results/claims/toy.csv",
 }
+PAGE = {"results/toy/page.json", "results/index.html"}
+"""What follows from all of these and tells how long each took: left out of comparisons, see test_page.py."""
 
 
 class Checkout:
@@ -86,7 +88,8 @@ class Checkout:
         """Contents of the artefacts, by path: all but logs, benchmarks and hidden files."""
         paths = [path for path in self.root.glob(pattern) if path.is_file() and path.name[0] != "."]
         names = {path.relative_to(self.root).as_posix(): path for path in paths}
-        return {n: p.read_bytes() for n, p in names.items() if not {"logs", "benchmarks"} & set(p.parts)}
+        aside = {"logs", "benchmarks"}
+        return {n: p.read_bytes() for n, p in names.items() if n not in PAGE and not aside & set(p.parts)}
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -113,9 +116,13 @@ def call(command: list[str], folder: Path, env: dict[str, str], fails: bool = Fa
 
 
 def outputs(said: str) -> set[str]:
-    """The artefacts named by the `output:` lines of what Snakemake printed."""
+    """The artefacts named by the `output:` lines of what Snakemake printed, but for the page."""
+    return {path for path in all_outputs(said) if not path.endswith(".png")} - PAGE
+
+
+def all_outputs(said: str) -> set[str]:
     lines = re.findall(r"^ +output: (.+)$", said, flags=re.MULTILINE)
-    return {path for line in lines for path in line.split(", ") if not path.endswith(".png")}
+    return {path for line in lines for path in line.split(", ")}
 
 
 def nothing_to_do(said: str) -> bool:

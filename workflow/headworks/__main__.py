@@ -1,9 +1,10 @@
-"""The command line behind the rules: `headworks make JOB OUT`, `headworks verdicts`, `headworks docs`.
+"""The command line behind the rules: `headworks make JOB OUT`, `headworks verdicts`, `headworks page`, `headworks docs`.
 
 Researchers type `snakemake`; this is what its rules call, and what to call to debug one job by hand.
 """
 
 import argparse
+import json
 import os
 import sys
 import traceback
@@ -71,6 +72,25 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument("--csv", type=Path, help="write them to this file instead")
     verdicts.set_defaults(run=_verdicts)
 
+    page = commands.add_parser("page", help="make the claims page: gather each study, then render")
+    steps = page.add_subparsers(required=True)
+    gather = steps.add_parser("gather", help="one study as one JSON file")
+    gather.add_argument("about", help="what no file says of the study, as JSON")
+    gather.add_argument("claims", type=Path, nargs="*", help="claim files, in the order of the page")
+    gather.add_argument("--out", type=Path, required=True)
+    gather.add_argument("--log", type=Path)
+    gather.set_defaults(run=_page_gather)
+    render = steps.add_parser("render", help="the HTML file from gathered studies")
+    render.add_argument("studies", type=Path, nargs="+", help="gathered studies, in the order of the page")
+    render.add_argument("--views", type=Path, nargs="*", default=[], help="what the head viewer shows")
+    render.add_argument("--out", type=Path, required=True)
+    render.add_argument("--log", type=Path)
+    render.set_defaults(run=_page_render)
+    picture = steps.add_parser("picture", help="a picture of the page, taken with Chromium")
+    picture.add_argument("page", type=Path)
+    picture.add_argument("out", type=Path, help="a PNG")
+    picture.set_defaults(run=_page_picture)
+
     docs = commands.add_parser(
         "docs", help="bring generated files up to date: schemas, config/README.md, README.md"
     )
@@ -94,6 +114,24 @@ def _make(options: argparse.Namespace) -> None:
 
     job = Job.load(options.job)
     ROOMS[job.room](job, options.out)
+
+
+def _page_gather(options: argparse.Namespace) -> None:
+    from headworks.page.gather import write
+
+    write(json.loads(options.about), options.claims, options.out)
+
+
+def _page_render(options: argparse.Namespace) -> None:
+    from headworks.page.render import write
+
+    write(options.studies, options.views, options.out)
+
+
+def _page_picture(options: argparse.Namespace) -> None:
+    from headworks.page.picture import take
+
+    take(options.page, options.out)
 
 
 def _verdicts(options: argparse.Namespace) -> None:

@@ -11,8 +11,10 @@ from pydantic import Field, PositiveInt, StringConstraints, ValidationError, mod
 
 from headworks.claim_spec import ClaimSpec
 from headworks.errors import HeadworksError
+from headworks.monitor_spec import ReadingSpec
 from headworks.names import Name
 from headworks.spec import ModelSpec, Spec, TrainSpec
+from headworks.view_spec import ViewSpec, mistake
 
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 """A function or module of a study's folder."""
@@ -27,6 +29,7 @@ class Paper(Spec):
     authors: str = Field(description="As cited.")
     year: int = Field(description="Of publication.")
     url: str = Field(description="Where to read it.")
+    note: str | None = Field(None, description="One plain phrase shown wherever the study is.")
 
 
 class DatasetConfig(Spec):
@@ -143,7 +146,9 @@ class StudyConfig(Spec):
     activations: dict[Name, ActivationsConfig] = Field({}, description="What is cached of the runs.")
     experiments: dict[Name, ExperimentConfig] = Field(description="What is measured, a table each.")
     figures: dict[Name, FigureConfig] = Field({}, description="What is drawn.")
+    views: dict[Name, ViewSpec] = Field({}, description="What the head viewer of the page shows.")
     claims: dict[Name, ClaimSpec] = Field({}, description="What is claimed, and when it holds.")
+    monitor: dict[Name, ReadingSpec] = Field({}, description="What people who run models may read off.")
 
 
 class Config(Spec):
@@ -265,6 +270,11 @@ def _check_names(path: Path, study: StudyConfig) -> None:
     for name, claim in study.claims.items():
         known(f"claims.{name}.table", [claim.table, claim.control_table], study.experiments)
         known(f"claims.{name}.figure", [claim.figure], study.figures)
+    for name, view in study.views.items():
+        if found := mistake(view, study):
+            raise HeadworksError(f"{path}: views.{name}.{found}")
+    for name, reading in study.monitor.items():
+        known(f"monitor.{name}.table", [reading.table], study.experiments)
 
 
 def _check_circles(path: Path, study: StudyConfig) -> None:

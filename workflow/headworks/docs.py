@@ -17,8 +17,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from headworks import claim_spec, config, spec
+from headworks import claim_spec, config, monitor_spec, spec, view_spec
 from headworks.digest import ROOT
+from headworks.measured import block, measure
+from headworks.page import picture
 from headworks.plan import Plan
 from headworks.verdicts import markdown_table, read
 
@@ -28,6 +30,8 @@ FIX = "headworks docs"
 
 VERDICTS = Path("docs/verdicts.json")
 """The verdicts of the latest laptop-scale run, which the README shows."""
+MEASURED = Path("docs/measured.json")
+"""What that run took."""
 PICTURES = {
     "docs/coperturbation.png": "results/olsson2022/figures/coperturbation.png",
     "docs/subcircuits.png": "results/singh2024/figures/subcircuits.png",
@@ -53,6 +57,8 @@ def readme(text: str, repository: Path) -> str:
     )
     scales = "/".join(sorted({result["scale"] for result in results}))
     table = f"{len(results)} claims at the {scales} scale: {summary}.\n\n{markdown_table(results)}"
+    taken = json.loads((repository / MEASURED).read_text(encoding="utf-8"))
+    text = between(text, "measured", block(taken))
     return between(between(text, "verdicts", table), "rules", rule_graph(repository))
 
 
@@ -66,7 +72,10 @@ def rule_graph(repository: Path) -> str:
 
 
 def take_results(repository: Path = REPOSITORY) -> None:
-    """Copy the verdicts and the README's pictures from results/."""
+    """Copy the verdicts, the README's pictures and what the jobs took from results/.
+
+    Raises HeadworksError without a Chromium to take the picture of the claims page, after all else is copied.
+    """
     plan = Plan(
         config.load(
             yaml.safe_load((repository / "config/config.yaml").read_text()), repository / "config/studies"
@@ -78,8 +87,11 @@ def take_results(repository: Path = REPOSITORY) -> None:
     (repository / VERDICTS).write_text(
         json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+    taken = measure(repository / "results", plan.selected)
+    (repository / MEASURED).write_text(json.dumps(taken, indent=1) + "\n", encoding="utf-8")
     for target, source in PICTURES.items():
         shutil.copyfile(repository / source, repository / target)
+    picture.take(repository / "results/index.html", repository / "docs/page.png")
 
 
 def write(repository: Path = REPOSITORY) -> list[Path]:
@@ -133,6 +145,10 @@ def config_readme() -> str:
                 config.ProbeConfig,
                 config.ExperimentConfig,
                 config.FigureConfig,
+                view_spec.ViewSpec,
+                view_spec.ViewScores,
+                view_spec.ViewPhases,
+                monitor_spec.ReadingSpec,
             ],
         ),
         (

@@ -22,6 +22,7 @@ ROOMS = {
     "activations": "results/{study}/activations/{name}.h5",
     "tables": "results/{study}/tables/{name}.csv",
     "figures": "results/{study}/figures/{name}.svg",
+    "views": "results/{study}/views/{name}.json",
     "claims": "results/claims/{study}.{name}.json",
 }
 """Where each room keeps its artefacts."""
@@ -154,6 +155,15 @@ class Plan:
         entry = study.figures[name]
         needs = [("tables", table) for table in entry.tables]
         return entry.kind, [f"headworks.studies.{study.study}.figures.{entry.kind}"], entry.options, needs
+
+    def _views(self, study: StudyConfig, name: str):
+        view = study.views[name]
+        spec = view.job_spec(study.activations[view.activations].runs)
+        runs = spec["runs"]
+        needs = [("data", study.runs[run].dataset) for run in runs] + [("runs", run) for run in runs]
+        needs += [("activations", f"{view.activations}-{run}") for run in runs]
+        needs += [("tables", part.table) for part in (view.scores, view.phases) if part]
+        return "view", ["headworks.page.views"], spec, needs
 
     def _claims(self, study: StudyConfig, name: str):
         claim: ClaimSpec = study.claims[name]

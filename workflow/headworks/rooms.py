@@ -184,6 +184,16 @@ def figures(job: Job, out: Path) -> None:
         save(draw(options.model_validate(job.spec), inputs.tables), out, job)
 
 
+def views(job: Job, out: Path) -> None:
+    """Pack attention patterns over training for the head viewer of the page."""
+    from headworks.page.views import export
+    from headworks.readers import reading
+
+    with reading(job) as inputs:
+        shown = export(job.spec, inputs, f"config/studies/{job.study}.yaml: views.{job.name}")
+    store.write_text(out, canonical(store.identity(job) | shown))
+
+
 def claims(job: Job, out: Path) -> None:
     """Judge a claim."""
     from headworks.claim_spec import ClaimSpec
@@ -212,5 +222,6 @@ ROOMS = {
     "activations": activations,
     "tables": tables,
     "figures": figures,
+    "views": views,
     "claims": claims,
 }

@@ -27,6 +27,9 @@ class Clamp(Spec):
 
     def mistake(self, model: ModelSpec) -> str | None:
         """What is wrong with this condition for a model: the key, what was found, what is allowed."""
-        if self.layer >= model.n_layers:
-            return f"layer: {self.layer} is not a block of the model; allowed: 0 to {model.n_layers - 1}"
+        if self.weight and self.layer >= model.n_layers - 1:
+            return (
+                f"layer: {self.layer} of a model of {model.n_layers} blocks, but only states that a later block "
+                f"reads can be pulled; allowed: 0 to {model.n_layers - 2}"
+            )
         return None

@@ -25,7 +25,7 @@ from headworks.studies.wu2024.states import (
 SPLITS = ("train", "val")
 PERMUTATION_ROLE = 1
 COLUMNS = ["split", "position", "layer", "task_ari", "regex_ari", "output_ari", "given_input_ari"]
-COLUMNS += ["null_99", "oracle_ari", "oracle_given_input"]
+COLUMNS += ["null_99", "oracle_ari", "oracle_given_input", "above_null", "above_oracle"]
 
 
 def table(options, inputs) -> pd.DataFrame:
@@ -34,7 +34,8 @@ def table(options, inputs) -> pd.DataFrame:
     task_ari, regex_ari, output_ari: of k-means with as many clusters as there are tasks, regular expressions or
     outputs seen. given_input_ari: the mean over inputs of that with tasks among states of one input. null_99:
     the 99th percentile of task_ari when tasks are permuted among regular expressions, each of them intact.
-    oracle_ari, oracle_given_input: the true outputs taken as clusters. Where no input has been read yet, states
+    oracle_ari, oracle_given_input: the true outputs taken as clusters. above_null, above_oracle: task_ari less
+    null_99, given_input_ari less oracle_given_input. Where no input has been read yet, states
     are one a string and the columns given an input are NaN; all indices of states are NaN for a diverged
     replica.
     """
@@ -86,7 +87,11 @@ def scorer(index: np.ndarray, of: Labels, seen: bool, permuted: np.ndarray, opti
         states = states[index]
         columns = unconditional(states, of, permuted, options)
         if seen:
-            columns["given_input_ari"] = given_input(states, of, options.restarts, options.seed)
+            inside_input = given_input(states, of, options.restarts, options.seed)
+            columns |= {
+                "given_input_ari": inside_input,
+                "above_oracle": inside_input - oracle["oracle_given_input"],
+            }
         return oracle | columns
 
     return score
@@ -98,7 +103,8 @@ def unconditional(states: np.ndarray, of: Labels, permuted: np.ndarray, options)
     clusters = {k: kmeans(states, k, options.restarts, options.seed) for k in set(sizes.values())}
     found = {f"{name}_ari": agreement(clusters[k], getattr(of, name)) for name, k in sizes.items()}
     null = null_agreement(clusters[sizes["task"]], of.regex, permuted)
-    return found | {"null_99": float(np.quantile(null, 0.99))}
+    limit = float(np.quantile(null, 0.99))
+    return found | {"null_99": limit, "above_null": found["task_ari"] - limit}
 
 
 def given_input(states: np.ndarray, of: Labels, restarts: int, seed: int) -> float:
