@@ -35,6 +35,7 @@ MEASURED = Path("docs/measured.json")
 PICTURES = {
     "docs/coperturbation.png": "results/olsson2022/figures/coperturbation.png",
     "docs/subcircuits.png": "results/singh2024/figures/subcircuits.png",
+    "docs/interpolation.png": "results/wu2024/figures/interpolation.png",
 }
 
 

@@ -24,16 +24,16 @@ def measure(results: Path, studies: list[str]) -> dict:
 
 
 def of_study(results: Path, study: str) -> dict:
-    """Jobs, minutes from the first start to the last end, processor minutes, the largest job and the files, in MB."""
+    """Day of the last job, jobs, processor minutes, the largest job and all files, in MB.
+
+    Not the time that passed: jobs of one study may be days apart, and on a machine that does other things.
+    """
     files = sorted((results / study / "benchmarks").rglob("*.jsonl"))
     last = {path: json.loads(path.read_text().splitlines()[-1]) for path in files}
-    ends = {path: path.stat().st_mtime for path in files}
-    starts = [ends[path] - taken["s"] for path, taken in last.items()]
     sizes = [path.stat().st_size for path in (results / study).rglob("*") if path.is_file()]
     return {
-        "date": date.fromtimestamp(max(ends.values())).isoformat(),
+        "date": date.fromtimestamp(max(path.stat().st_mtime for path in files)).isoformat(),
         "jobs": len(files),
-        "elapsed_minutes": round((max(ends.values()) - min(starts)) / 60, 1),
         "processor_minutes": round(sum(taken["cpu_time"] for taken in last.values()) / 60, 1),
         "largest_job_mb": round(max(taken["max_rss"] for taken in last.values())),
         "disk_mb": round(sum(sizes) / MEGABYTE),
@@ -52,17 +52,18 @@ def block(measured: dict) -> str:
     """The README's block, as Markdown."""
     device = measured["gpu"] or "no GPU"
     rows = [
-        f"| {study} | {taken['date']} | {taken['jobs']} | {taken['elapsed_minutes']:.0f} min | {taken['processor_minutes']:.0f} min "
+        f"| {study} | {taken['date']} | {taken['jobs']} | {taken['processor_minutes']:.0f} min "
         f"| {taken['largest_job_mb'] / 1000:.1f} GB | {taken['disk_mb'] / 1000:.1f} GB |"
         for study, taken in measured["studies"].items()
     ]
     return "\n".join(
         [
             f"Laptop scale, measured on {measured['cores']} virtual cores of {measured['processor']}, {device}, "
-            f"torch {measured['torch']}; from the first job's start to the last one's end:",
+            f"torch {measured['torch']}. With all cores busy and nothing else to do, a study takes its processor time "
+            "divided by the number of cores, and a little more:",
             "",
-            "| study | day | jobs | elapsed | processor time | largest job | results |",
-            "|---|---|---|---|---|---|---|",
+            "| study | day | jobs | processor time | largest job | results |",
+            "|---|---|---|---|---|---|",
             *rows,
         ]
     )
