@@ -1,15 +1,12 @@
 """Every kind of figure on small tables of the shapes that the experiments write: equal bytes, labels, hard values."""
 
-from importlib import import_module
-
-import matplotlib as mpl
+import drawing
 import numpy as np
 import pytest
 from figure_tables import BUILDERS, RUNS
 
 from headworks import figures
 from headworks.errors import HeadworksError
-from headworks.job import Job
 from headworks.studies.olsson2022.figure_options import FIGURES
 
 OPTIONS = {
@@ -34,27 +31,15 @@ OPTIONS = {
     "corpus": {"corpus": "corpus", "positions": "positions", "floor": "floor"},
     "curves": {"curves": "curves", "phases": "phases", "floor": "floor"},
 }
+PLACES = ("seed", "step", "tokens", "layer", "layers", "head", "index", "draw", "pair", "inside", "chance")
+PLACES += ("induction", "previous_head", "window", "heads", "diverged", "explained1", "explained2")
+
+drawn = drawing.drawer("olsson2022", FIGURES, OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def tables():
     return {build.__name__: build() for build in BUILDERS}
-
-
-def drawn(kind, tables, **options):
-    parsed = FIGURES[kind].model_validate(OPTIONS[kind] | options)
-    return import_module(f"headworks.studies.olsson2022.figures.{kind}").draw(parsed, tables)
-
-
-def saved(figure, folder):
-    job = Job("olsson2022", "figures", "one", "any", {}, (), "c0de", "key")
-    figures.save(figure, folder / "one.svg", job)
-    return (folder / "one.svg").read_bytes(), (folder / "one.png").read_bytes()
-
-
-def cells(figure):
-    """The axes that hold something: neither switched off nor a colour bar."""
-    return [axis for axis in figure.axes if axis.axison and axis.get_label() != "colour bar"]
 
 
 def test_every_kind_is_tested():
@@ -64,9 +49,8 @@ def test_every_kind_is_tested():
 @pytest.mark.parametrize("kind", FIGURES)
 def test_the_same_table_gives_the_same_bytes(kind, tables, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "PNG_DPI", 50)
-    first = saved(drawn(kind, tables), tmp_path)
-    mpl.rcParams.update({"axes.grid": True, "lines.linewidth": 9, "font.size": 20})
-    assert saved(drawn(kind, tables), tmp_path) == first
+    first, second = drawing.saved_twice(lambda: drawn(kind, tables), tmp_path, "olsson2022")
+    assert first == second
     assert b"<dc:date>" not in first[0]
 
 
@@ -74,35 +58,26 @@ def test_the_same_table_gives_the_same_bytes(kind, tables, tmp_path, monkeypatch
 def test_axes_are_labelled_and_figures_equally_wide(kind, tables):
     figure = drawn(kind, tables)
     assert figure.get_size_inches()[0] <= figures.WIDTH
-    for axis in cells(figure):
-        assert axis.get_xlabel() or not any(label.get_visible() for label in axis.get_xticklabels())
-        assert axis.get_ylabel() or axis.get_subplotspec().colspan.start > 0
+    for axis in drawing.cells(figure):
+        assert drawing.x_is_labelled(axis)
+        assert drawing.y_is_labelled(axis)
 
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_undefined_and_infinite_values_do_not_stop_a_figure(kind, tables):
-    kept = ("seed", "step", "tokens", "layer", "layers", "head", "index", "draw", "pair", "inside", "chance")
-    kept += ("induction", "previous_head", "window", "heads", "diverged", "explained1", "explained2")
     for hard in (np.nan, np.inf):
-        spoilt = {}
-        for name, frame in tables.items():
-            rows = frame["seed"] == 1 if "seed" in frame else frame.index == 1
-            spoilt[name] = frame.copy()
-            measures = [c for c in frame.select_dtypes("number") if c not in kept]
-            spoilt[name][measures] = spoilt[name][measures].astype(float)
-            spoilt[name].loc[rows, measures] = hard
-        drawn(kind, spoilt).draw_without_rendering()
+        drawn(kind, drawing.spoilt(tables, PLACES, [1], hard)).draw_without_rendering()
 
 
 def test_a_row_without_its_table_is_left_out(tables):
     whole = drawn("analysis", tables)
-    assert len(cells(whole)) == 9 * len(RUNS)
-    assert len(cells(drawn("analysis", tables, positions=[]))) == 7 * len(RUNS)
-    assert len(cells(drawn("analysis", tables, paths=[], ablation=[], heads=[]))) == 4 * len(RUNS)
-    assert len(cells(drawn("rescue", tables, mechanism=[]))) == 2
-    assert len(cells(drawn("smears", tables, phases=[]))) == 1
-    assert len(cells(drawn("corpus", tables, positions=[], floor=[]))) == 2
-    assert len(cells(drawn("composition", tables, heads=[]))) == 1
+    assert len(drawing.cells(whole)) == 9 * len(RUNS)
+    assert len(drawing.cells(drawn("analysis", tables, positions=[]))) == 7 * len(RUNS)
+    assert len(drawing.cells(drawn("analysis", tables, paths=[], ablation=[], heads=[]))) == 4 * len(RUNS)
+    assert len(drawing.cells(drawn("rescue", tables, mechanism=[]))) == 2
+    assert len(drawing.cells(drawn("smears", tables, phases=[]))) == 1
+    assert len(drawing.cells(drawn("corpus", tables, positions=[], floor=[]))) == 2
+    assert len(drawing.cells(drawn("composition", tables, heads=[]))) == 1
 
 
 def test_times_that_never_came_have_a_tick_of_their_own(tables):
@@ -131,7 +106,7 @@ def test_both_scales_of_training_time(kind, tables):
     for scale in ("linear", "log"):
         figure = drawn(kind, tables, scale=scale)
         figure.draw_without_rendering()
-        assert scale in {axis.get_xscale() for axis in cells(figure)}
+        assert scale in {axis.get_xscale() for axis in drawing.cells(figure)}
 
 
 def test_a_mean_of_times_is_never_mixed_with_never():
@@ -161,7 +136,7 @@ def test_several_tables_can_play_one_role(tables):
     figure = drawn(
         "curves", parts | {"phases": tables["phases"], "floor": tables["floor"]}, curves=["a", "b"]
     )
-    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["perm 1L", "perm 2L"]
+    assert drawing.entries(figure)[:2] == ["perm 1L", "perm 2L"]
 
 
 @pytest.mark.parametrize(
@@ -178,24 +153,13 @@ def test_mistakes_in_options_name_the_key(options, words, tables):
         drawn("analysis", tables, **options)
 
 
-def luminance(colour):
-    channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
-
-
-def contrast(one, other):
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_text_and_lines_are_readable_on_white_and_on_dark():
-    assert contrast(figures.INK, "#ffffff") >= 4.5
-    assert contrast(figures.INK, "#000000") >= 4.5
-    assert contrast(figures.INK, "#0d1117") >= 4.1
+    assert drawing.contrast(figures.INK, "#ffffff") >= 4.5
+    assert drawing.contrast(figures.INK, "#000000") >= 4.5
+    assert drawing.contrast(figures.INK, "#0d1117") >= 4.1
     for colour in [*figures.PALETTE, figures.CONTROL, *figures.shades(6)]:
-        assert contrast(colour, "#ffffff") >= 3
-        assert contrast(colour, "#0d1117") >= 3
+        assert drawing.contrast(colour, "#ffffff") >= 3
+        assert drawing.contrast(colour, "#0d1117") >= 3
 
 
 def test_never_lies_past_the_end_of_training_on_both_scales():

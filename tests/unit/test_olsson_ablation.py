@@ -20,25 +20,11 @@ from olsson_inputs import (
     opened,
     planted,
     table,
-    wired_bench,
     wired_spec,
 )
 
 from headworks.measures import wiring
 from headworks.studies.olsson2022.experiments import joint, mechanism, roles
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return wired_bench(tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture
-def inputs(bench):
-    """inputs("wired", ...): of these runs."""
-    with ExitStack() as stack:
-        yield lambda *runs: opened(bench, stack, runs)
-
 
 # ---------------------------------------------------------------- ablation
 

@@ -24,7 +24,6 @@ from olsson_inputs import (
     opened,
     planted,
     table,
-    wired_bench,
     wired_spec,
 )
 
@@ -32,19 +31,6 @@ from headworks.model import Transformer
 from headworks.spec import ModelSpec
 from headworks.studies.olsson2022.experiments import composition, heads
 from headworks.tape import Tape
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return wired_bench(tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture
-def inputs(bench):
-    """inputs("wired", ...): of these runs."""
-    with ExitStack() as stack:
-        yield lambda *runs: opened(bench, stack, runs)
-
 
 # ---------------------------------------------------------------- curves, heads
 

@@ -1,29 +1,15 @@
 """Phase changes of Olsson 2022, and what is measured before and after them, on planted curves and losses."""
 
 import math
-from contextlib import ExitStack
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from olsson_inputs import CHANGE, SEEDS, of, only_tables, opened, planted, table, wired_bench
+from olsson_inputs import CHANGE, SEEDS, of, only_tables, planted, table
 
 from headworks.errors import HeadworksError
 from headworks.studies.olsson2022.experiments import windows
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return wired_bench(tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture
-def inputs(bench):
-    """inputs("wired", ...): of these runs."""
-    with ExitStack() as stack:
-        yield lambda *runs: opened(bench, stack, runs)
-
 
 # ---------------------------------------------------------------- phases, windows
 

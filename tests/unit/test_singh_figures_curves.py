@@ -1,18 +1,16 @@
 """Figures of curves and times of Singh 2024: equal bytes, hard values, optional tables, what is drawn."""
 
-from importlib import import_module
 from types import SimpleNamespace
 
+import drawing
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import singh_tables
-from test_figures import contrast
 
 from headworks import figures
 from headworks.errors import HeadworksError
-from headworks.job import Job
 from headworks.studies.singh2024.experiments import reference
 from headworks.studies.singh2024.figure_options import FIGURES
 from headworks.studies.singh2024.figures import emergence, factorial, parts, prediction, strengths
@@ -53,6 +51,8 @@ PLACES = (
 )
 PLACES += ("ended", "donor", "percentile")
 
+drawn = drawing.drawer("singh2024", FIGURES, OPTIONS)
+
 
 def authors(name):
     return reference.table(SimpleNamespace(name=name), None)
@@ -64,29 +64,8 @@ def tables():
     return own | {role: authors(name) for role, name in AUTHORS.items()}
 
 
-def drawn(kind, tables, **options):
-    parsed = FIGURES[kind].model_validate(OPTIONS[kind] | options)
-    return import_module(f"headworks.studies.singh2024.figures.{kind}").draw(parsed, tables)
-
-
-def saved(figure, folder):
-    job = Job("singh2024", "figures", "one", "any", {}, (), "c0de", "key")
-    figures.save(figure, folder / "one.svg", job)
-    return (folder / "one.svg").read_bytes(), (folder / "one.png").read_bytes()
-
-
-def entries(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
-
-
 def ticks(axis, along="y"):
-    return [text.get_text() for text in getattr(axis, f"get_{along}ticklabels")()]
-
-
-def marked(axis):
-    """All points of the scatter plots of an axis, [n, 2]."""
-    clouds = [np.asarray(cloud.get_offsets()) for cloud in axis.collections]
-    return np.concatenate([cloud for cloud in clouds if cloud.ndim == 2] or [np.zeros((0, 2))])
+    return drawing.words(getattr(axis, f"get_{along}ticklabels")())
 
 
 # Every kind
@@ -95,9 +74,8 @@ def marked(axis):
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_the_same_table_gives_the_same_bytes(kind, tables, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "PNG_DPI", 50)
-    first = saved(drawn(kind, tables), tmp_path)
-    mpl.rcParams.update({"axes.grid": True, "lines.linewidth": 9, "font.size": 20})
-    assert saved(drawn(kind, tables), tmp_path) == first
+    first, second = drawing.saved_twice(lambda: drawn(kind, tables), tmp_path, "singh2024")
+    assert first == second
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -105,45 +83,31 @@ def test_axes_are_labelled_and_figures_equally_wide(kind, tables):
     figure = drawn(kind, tables)
     assert figure.get_size_inches()[0] <= figures.WIDTH
     for axis in figure.axes:
-        assert axis.get_xlabel() or not any(label.get_visible() for label in axis.get_xticklabels())
-        rows_are_named = any(not word.replace(".", "").isdigit() for word in ticks(axis))
-        assert axis.get_ylabel() or rows_are_named or axis.get_subplotspec().colspan.start > 0
+        assert drawing.x_is_labelled(axis)
+        assert drawing.y_is_labelled(axis) or drawing.row_names(axis)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_nothing_is_cut_off(kind, tables):
     figure = drawn(kind, tables)
     figure.draw_without_rendering()
-    width, height = figure.bbox.size
     for axis in figure.axes:
-        names = [label for label in axis.get_yticklabels() if not label.get_text().replace(".", "").isdigit()]
-        for text in (axis.xaxis.label, axis.yaxis.label, axis.title, *names):
-            if text.get_text() and text.get_visible():
-                box = text.get_window_extent()
-                assert box.x0 >= -1, text
-                assert box.x1 <= width + 1, text
-                assert box.y0 >= -1, text
-                assert box.y1 <= height + 1, text
+        texts = (axis.xaxis.label, axis.yaxis.label, axis.title, *drawing.row_names(axis))
+        assert not drawing.cut_off(figure, texts)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_undefined_and_infinite_values_do_not_stop_a_figure(kind, tables):
     for hard, seeds in ((np.nan, singh_tables.SEEDS), (np.inf, [1])):
-        spoilt = {}
-        for name, frame in tables.items():
-            rows = frame["seed"].isin(seeds) if "seed" in frame else frame.index == 1
-            measures = [c for c in frame.select_dtypes("number") if c not in PLACES]
-            spoilt[name] = frame.astype(dict.fromkeys(measures, float))
-            spoilt[name].loc[rows, measures] = hard
-        drawn(kind, spoilt).draw_without_rendering()
+        drawn(kind, drawing.spoilt(tables, PLACES, seeds, hard)).draw_without_rendering()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OPTIONS if "reference" in OPTIONS[kind]])
 def test_the_authors_numbers_may_be_left_out(kind, tables):
     without = {role: [] for role in ("reference", "reference_curves") if role in OPTIONS[kind]}
     figure = drawn(kind, tables, **without)
-    assert any("authors" in entry for entry in entries(drawn(kind, tables)))
-    assert not any("authors" in entry for entry in entries(figure))
+    assert any("authors" in entry for entry in drawing.entries(drawn(kind, tables)))
+    assert not any("authors" in entry for entry in drawing.entries(figure))
 
 
 def test_a_run_of_a_few_steps_can_be_drawn(tables):
@@ -205,8 +169,8 @@ def test_colours_of_clamps_are_theirs_alone_and_readable():
     assert len(set(found)) == len(found)
     assert set(parts.LOOKS) == set(parts.NAMES)
     for colour, _ in found:
-        assert contrast(colour, "#ffffff") >= 3
-        assert contrast(colour, "#0d1117") >= 3
+        assert drawing.contrast(colour, "#ffffff") >= 3
+        assert drawing.contrast(colour, "#0d1117") >= 3
 
 
 def test_a_clamp_is_drawn_alike_in_any_company_and_a_control_in_grey():
@@ -245,7 +209,7 @@ def test_times_that_never_came_are_arrows_at_the_end_of_training():
     theirs = pd.DataFrame({"series": "match", "midpoint": [np.inf, 5e4], "ended": [3e5, 3e5]})
     _, axes = figures.canvas()
     assert parts.times_panel(axes[0][0], frame, {"match": parts.LOOKS["match"]}, reference=theirs)
-    assert sorted(marked(axes[0][0])[:, 0]) == [5e4, 1e5, 2e5, 3e5, 4e5, 4e5]
+    assert sorted(drawing.points(axes[0][0].collections)[:, 0]) == [5e4, 1e5, 2e5, 3e5, 4e5, 4e5]
     median = axes[0][0].lines[0]
     assert (median.get_marker(), median.get_xdata()[0]) == (">", 4e5)
     came = frame[np.isfinite(frame["midpoint"])]
@@ -281,15 +245,15 @@ def test_emergence_places_the_authors_losses_by_kind_of_sequence(tables):
 def test_emergence_shows_one_seed_head_by_head(tables):
     axis = drawn("emergence", tables, seed=2).axes[2]
     assert axis.get_title(loc="left") == "heads of layer 2, seed 2"
-    assert {text.get_text() for text in axis.texts} == set("0123")
+    assert set(drawing.words(axis.texts)) == set("0123")
 
 
 def test_subcircuits_draw_the_conditions_asked_for_in_their_order(tables):
     figure = drawn("subcircuits", tables, conditions=["match", "none"], labels={"none": "all to learn"})
     assert ticks(figure.axes[2]) == ["match", "all to learn"]
-    assert entries(figure)[:2] == ["match", "all to learn"]
+    assert drawing.entries(figure)[:2] == ["match", "all to learn"]
     times = tables["timing"].query("condition == 'match'")["midpoint"]
-    assert set(times) <= set(marked(figure.axes[2])[:, 0])
+    assert set(times) <= set(drawing.points(figure.axes[2].collections)[:, 0])
 
 
 def test_every_loss_panel_has_a_line_at_ln_2(tables):
@@ -329,7 +293,7 @@ def test_diversity_keeps_controls_off_the_lines(tables):
 
 def test_factorial_groups_conditions_by_what_is_left(tables):
     figure = drawn("factorial", tables)
-    inside = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes[:3]]
+    inside = [drawing.words(axis.get_legend().get_texts()) for axis in figure.axes[:3]]
     assert [len(names) for names in inside] == [1, 3, 3]
     assert inside[2] == ["match (C left)", "1,2 + copy (B left)", "readout + copy (A left)"]
     options = FIGURES["factorial"].model_validate(
@@ -341,16 +305,16 @@ def test_factorial_groups_conditions_by_what_is_left(tables):
 def test_predictions_that_are_right_lie_on_the_diagonal(tables):
     frame = tables["prediction"].assign(predicted=lambda rows: rows["observed"])
     axis = drawn("prediction", {"prediction": frame}).axes[0]
-    points = marked(axis)
-    assert len(points) == len(frame)
-    assert points[:, 0] == pytest.approx(points[:, 1])
+    shown = drawing.points(axis.collections)
+    assert len(shown) == len(frame)
+    assert shown[:, 0] == pytest.approx(shown[:, 1])
     assert "never" in ticks(axis, "x")
 
 
 def test_errors_of_predictions_are_factors(tables):
     frame = tables["prediction"].assign(censored=0, **dict.fromkeys(prediction.ERRORS, np.log(2)))
     axis = drawn("prediction", {"prediction": frame}).axes[1]
-    assert set(marked(axis)[:, 1].round(9)) == {2.0}
+    assert set(drawing.points(axis.collections)[:, 1].round(9)) == {2.0}
 
 
 def test_the_reference_of_sources_is_hollow(tables):

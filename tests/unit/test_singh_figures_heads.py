@@ -1,7 +1,6 @@
 """Figures of heads and patterns of Singh 2024: equal bytes, hard values, optional tables, what is drawn."""
 
-from importlib import import_module
-
+import drawing
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ import singh_tables
 
 from headworks import figures
 from headworks.errors import HeadworksError
-from headworks.job import Job
 from headworks.studies.singh2024.circuit import Clamp
 from headworks.studies.singh2024.figure_options import FIGURES
 from headworks.studies.singh2024.figures import circuit, marks, subsets
@@ -27,6 +25,8 @@ OPTIONS = {
 PLACES = ("seed", "step", "sequences", "layer", "head", "query", "key", "mask", "size", "ordered", "rank")
 PLACES += ("ordered_without_best", "n_heads", "layer1_head", "layer2_head", "ended", "n_classes", "n_labels")
 
+drawn = drawing.drawer("singh2024", FIGURES, OPTIONS)
+
 
 @pytest.fixture(scope="module")
 def tables():
@@ -42,58 +42,31 @@ def tables():
     return found
 
 
-def drawn(kind, tables, **options):
-    parsed = FIGURES[kind].model_validate(OPTIONS[kind] | options)
-    return import_module(f"headworks.studies.singh2024.figures.{kind}").draw(parsed, tables)
-
-
-def saved(figure, folder):
-    job = Job("singh2024", "figures", "one", "any", {}, (), "c0de", "key")
-    figures.save(figure, folder / "one.svg", job)
-    return (folder / "one.svg").read_bytes(), (folder / "one.png").read_bytes()
-
-
-def named(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def marked(axis):
-    """All points of the scatter plots of an axis, [n, 2]."""
-    return np.concatenate([np.asarray(cloud.get_offsets()) for cloud in axis.collections])
-
-
 def written(axis):
-    return [text.get_text() for text in axis.texts]
+    return drawing.words(axis.texts)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_the_same_table_gives_the_same_bytes(kind, tables, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "PNG_DPI", 50)
-    first = saved(drawn(kind, tables), tmp_path)
-    mpl.rcParams.update({"axes.grid": True, "lines.linewidth": 9, "font.size": 20})
-    assert saved(drawn(kind, tables), tmp_path) == first
+    first, second = drawing.saved_twice(lambda: drawn(kind, tables), tmp_path, "singh2024")
+    assert first == second
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_axes_are_labelled_and_figures_equally_wide(kind, tables):
     figure = drawn(kind, tables)
     assert figure.get_size_inches()[0] <= figures.WIDTH
-    for axis in figure.axes:
-        if axis.axison and axis.get_label() != "colour bar":
-            assert axis.get_xlabel()
-            assert axis.get_ylabel() or axis.get_subplotspec().colspan.start > 0
+    for axis in drawing.cells(figure):
+        assert axis.get_xlabel()
+        assert drawing.y_is_labelled(axis)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_undefined_and_infinite_values_do_not_stop_a_figure(kind, tables):
+    own = {name: tables[name] for name in OPTIONS[kind].values()}
     for hard, seeds in ((np.nan, singh_tables.SEEDS), (np.inf, [1])):
-        spoilt = {}
-        for name in OPTIONS[kind].values():
-            spoilt[name] = tables[name].copy()
-            measures = [c for c in spoilt[name].select_dtypes("number") if c not in PLACES]
-            spoilt[name][measures] = spoilt[name][measures].astype(float)
-            spoilt[name].loc[spoilt[name]["seed"].isin(seeds), measures] = hard
-        drawn(kind, spoilt).draw_without_rendering()
+        drawn(kind, drawing.spoilt(own, PLACES, seeds, hard)).draw_without_rendering()
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -105,8 +78,8 @@ def test_one_seed_is_enough(kind, tables):
 def test_a_figure_of_heads_shows_one_condition(tables):
     other = tables["heads"].assign(condition="other", strength=-0.7)
     both = {"heads": pd.concat([tables["heads"], other], ignore_index=True)}
-    assert marked(drawn("heads", both).axes[0])[:, 0].min() > -0.1
-    assert marked(drawn("heads", both, condition="other").axes[0])[:, 0].max() == -0.7
+    assert drawing.points(drawn("heads", both).axes[0].collections)[:, 0].min() > -0.1
+    assert drawing.points(drawn("heads", both, condition="other").axes[0].collections)[:, 0].max() == -0.7
 
 
 def test_the_authors_numbers_are_hollow_and_optional(tables):
@@ -117,10 +90,10 @@ def test_the_authors_numbers_are_hollow_and_optional(tables):
     ):
         bare = drawn(kind, tables)
         figure = drawn(kind, tables, reference=reference)
-        assert len(named(figure)) == len(named(bare)) + 1
-        assert "authors" in named(figure)[-1]
+        assert len(drawing.entries(figure)) == len(drawing.entries(bare)) + 1
+        assert "authors" in drawing.entries(figure)[-1]
         theirs = [cloud for cloud in figure.axes[panel].collections if not len(cloud.get_facecolor())]
-        assert np.isclose(np.concatenate([cloud.get_offsets() for cloud in theirs]), point).all(1).any()
+        assert np.isclose(drawing.points(theirs), point).all(1).any()
 
 
 def test_every_clamp_hands_over_what_it_clamps():
@@ -175,13 +148,13 @@ def test_heads_that_are_no_ones_are_not_drawn_as_ablated(tables):
     few = frame.assign(n_heads=frame["n_heads"].where(frame["ablated"] != "previous", 0))
     colour = mpl.colors.to_rgba(marks.PREVIOUS)[:3]
 
-    def points(found):
+    def ablated(found):
         clouds = drawn("routes", {"routes": found}).axes[1].collections
         shown = [len(c.get_offsets()) for c in clouds if tuple(c.get_facecolor()[0][:3]) == colour]
         return sum(shown)
 
-    assert points(frame) == 4 * len(singh_tables.SEEDS)
-    assert points(few) == 0
+    assert ablated(frame) == 4 * len(singh_tables.SEEDS)
+    assert ablated(few) == 0
 
 
 def test_both_scales_of_training_time(tables):

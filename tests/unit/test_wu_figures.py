@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+import drawing
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import wu_tables
 
 from headworks import figures
 from headworks.errors import HeadworksError
-from headworks.job import Job
 from headworks.studies.wu2024.figure_options import FIGURES
 from headworks.studies.wu2024.figures import course, margins, parts, switch, transfer
 
@@ -26,29 +26,16 @@ OPTIONS = {
 }
 PLACES = ("seed", "step", "layer", "alpha", "task", "regex", "input")
 
+drawn = drawing.drawer("wu2024", FIGURES, OPTIONS)
+
 
 @pytest.fixture(scope="module")
 def tables():
     return {build.__name__: build() for build in wu_tables.BUILDERS}
 
 
-def drawn(kind, tables, **options):
-    parsed = FIGURES[kind].model_validate(OPTIONS[kind] | options)
-    return import_module(f"headworks.studies.wu2024.figures.{kind}").draw(parsed, tables)
-
-
-def saved(figure, folder):
-    job = Job("wu2024", "figures", "one", "any", {}, (), "c0de", "key")
-    figures.save(figure, folder / "one.svg", job)
-    return (folder / "one.svg").read_bytes(), (folder / "one.png").read_bytes()
-
-
 def panels(figure):
     return [axis for axis in figure.axes if axis.axison]
-
-
-def entries(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def titles(figure, loc="left"):
@@ -63,8 +50,7 @@ def thick(axis, colour):
 def marked(axis, colour):
     """All points of the scatter plots of one colour, [n, 2]."""
     rgb = mpl.colors.to_rgb(colour)
-    clouds = [cloud for cloud in axis.collections if tuple(cloud.get_facecolor()[0][:3]) == rgb]
-    return np.concatenate([np.asarray(cloud.get_offsets()) for cloud in clouds] or [np.zeros((0, 2))])
+    return drawing.points(cloud for cloud in axis.collections if tuple(cloud.get_facecolor()[0][:3]) == rgb)
 
 
 # Every kind
@@ -77,9 +63,8 @@ def test_every_kind_is_tested():
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_the_same_table_gives_the_same_bytes(kind, tables, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "PNG_DPI", 50)
-    first = saved(drawn(kind, tables), tmp_path)
-    mpl.rcParams.update({"axes.grid": True, "lines.linewidth": 9, "font.size": 20})
-    assert saved(drawn(kind, tables), tmp_path) == first
+    first, second = drawing.saved_twice(lambda: drawn(kind, tables), tmp_path, "wu2024")
+    assert first == second
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -87,30 +72,18 @@ def test_axes_are_labelled_and_nothing_is_cut_off(kind, tables):
     figure = drawn(kind, tables)
     figure.draw_without_rendering()
     assert figure.get_size_inches()[0] <= figures.WIDTH
-    width, height = figure.bbox.size
     for axis in panels(figure):
-        assert axis.get_xlabel() or not any(label.get_visible() for label in axis.get_xticklabels())
-        named = any(not word.get_text().replace(".", "").isdigit() for word in axis.get_yticklabels())
-        assert axis.get_ylabel() or named or axis.get_subplotspec().colspan.start > 0
-        for text in (axis.xaxis.label, axis.yaxis.label, axis.title, *axis.get_yticklabels(), *axis.texts):
-            if text.get_text() and text.get_visible():
-                box = text.get_window_extent()
-                assert box.x0 >= -1, text
-                assert box.x1 <= width + 1, text
-                assert box.y0 >= -1, text
-                assert box.y1 <= height + 1, text
+        assert drawing.x_is_labelled(axis)
+        assert drawing.y_is_labelled(axis) or drawing.row_names(axis)
+        texts = (axis.xaxis.label, axis.yaxis.label, axis.title, *axis.get_yticklabels(), *axis.texts)
+        assert not drawing.cut_off(figure, texts)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_undefined_and_infinite_values_do_not_stop_a_figure(kind, tables):
+    options = {"layer": 2} if kind == "switch" else {}
     for hard, seeds in ((np.nan, wu_tables.SEEDS), (np.inf, [1])):
-        spoilt = {}
-        for name, frame in tables.items():
-            measures = [c for c in frame.select_dtypes("number") if c not in PLACES]
-            spoilt[name] = frame.astype(dict.fromkeys(measures, float))
-            spoilt[name].loc[frame["seed"].isin(seeds), measures] = hard
-        options = {"layer": 2} if kind == "switch" else {}
-        drawn(kind, spoilt, **options).draw_without_rendering()
+        drawn(kind, drawing.spoilt(tables, PLACES, seeds, hard), **options).draw_without_rendering()
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -122,14 +95,10 @@ def test_one_seed_of_one_run_is_enough(kind, tables):
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_runs_are_drawn_as_asked_and_called_as_asked(kind, tables):
     figure = drawn(kind, tables, runs=["barrier"], labels={"barrier": "all through SEP"})
-    words = [*titles(figure), *(axis.get_ylabel() for axis in figure.axes), *entries_or_none(figure)]
+    words = [*titles(figure), *(axis.get_ylabel() for axis in figure.axes), *drawing.entries(figure)]
     words += [text.get_text() for axis in figure.axes for text in axis.get_yticklabels()]
     assert any("all through SEP" in word for word in words)
     assert not any("main" in word for word in words)
-
-
-def entries_or_none(figure):
-    return entries(figure) if figure.legends else []
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -243,10 +212,7 @@ def test_agreement_over_training_is_the_mean_over_seeds_beside_its_references(ta
 
 def test_states_are_the_same_points_in_every_colouring(tables):
     figure = drawn("states", tables, runs=["barrier"], positions=["LAST"], layer=4)
-    shown = [
-        sorted(map(tuple, np.concatenate([np.asarray(c.get_offsets()) for c in axis.collections])))
-        for axis in figure.axes
-    ]
+    shown = [sorted(map(tuple, drawing.points(axis.collections))) for axis in figure.axes]
     assert shown[0] == shown[1] == shown[2]
     assert len(shown[0]) == wu_tables.N_TASKS * wu_tables.N_REGEXES * 10
     assert titles(figure, "right") == ["10 groups", "30 groups", "10 groups"]
@@ -256,7 +222,7 @@ def test_states_are_the_same_points_in_every_colouring(tables):
 def test_a_label_that_is_nowhere_defined_colours_nothing(tables):
     frame = tables["projection"].assign(output=np.nan)
     figure = drawn("states", {"projection": frame}, runs=["main"], positions=["SEP"])
-    assert [text.get_text() for text in figure.axes[2].texts] == ["not defined"]
+    assert drawing.words(figure.axes[2].texts) == ["not defined"]
     assert not figure.axes[2].collections
     assert figure.axes[1].collections
 
@@ -264,7 +230,7 @@ def test_a_label_that_is_nowhere_defined_colours_nothing(tables):
 def test_switches_are_of_the_best_layer_below_the_top(tables):
     figure = drawn("switch", tables, runs=["barrier"], positions=["SEP"])
     assert titles(figure)[0] == "barrier, layer 3"
-    kinds = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    kinds = drawing.words(figure.axes[0].get_yticklabels())
     place = kinds.index(switch.KINDS["replace"])
     rows = tables["steering"].query(
         "run == 'barrier' and step == 2000 and layer == 3 and kind == 'replace' and positions == 'SEP'"
@@ -275,7 +241,7 @@ def test_switches_are_of_the_best_layer_below_the_top(tables):
 
 def test_controls_of_interventions_are_grey(tables):
     axis = drawn("switch", tables, runs=["main"], positions=["SEP"]).axes[0]
-    kinds = [text.get_text() for text in axis.get_yticklabels()]
+    kinds = drawing.words(axis.get_yticklabels())
     grey = {kinds[int(place)] for place in marked(axis, figures.CONTROL)[:, 1]}
     assert grey == set(switch.CONTROLS.values())
 
@@ -295,10 +261,10 @@ def test_transfer_shows_every_network_at_its_end_and_what_the_input_gives(tables
     found = pd.Series(*marked(axis, figures.CONTROL).T[::-1]).sort_index()
     assert found.index.to_numpy() == pytest.approx(known.index.to_numpy())
     assert found.to_numpy() == pytest.approx(known.to_numpy())
-    clouds = np.concatenate([np.asarray(cloud.get_offsets()) for cloud in axis.collections[:-1]])
+    clouds = drawing.points(axis.collections[:-1])
     assert sorted(clouds[:, 1]) == pytest.approx(sorted(ends["held_out_accuracy"]))
     assert titles(figure, "right")[0].startswith("ρ = ")
-    assert entries(figure)[:4] == ["main", "barrier", "aid none", "aid task"]
+    assert drawing.entries(figure)[:4] == ["main", "barrier", "aid none", "aid task"]
 
 
 def test_the_coefficient_is_of_ranks():
@@ -336,12 +302,12 @@ def test_confounds_are_after_training_beside_the_start(tables):
     assert line.get_ydata() == pytest.approx(ends.to_numpy())
     (start,) = [found for found in axis.lines if found.get_color() == figures.CONTROL]
     assert start.get_ydata() == pytest.approx(rows[rows["step"] == 0].groupby("layer")["regex_ari"].mean())
-    assert [text.get_text() for text in figure.axes[3].texts] == ["not defined"]
+    assert drawing.words(figure.axes[3].texts) == ["not defined"]
 
 
 def test_the_number_of_clusters_found_is_optional(tables):
     with_it, without = drawn("confounds", tables), drawn("confounds", tables, structure=[])
-    assert len(entries(with_it)) == len(entries(without)) + 1
+    assert len(drawing.entries(with_it)) == len(drawing.entries(without)) + 1
     assert len(thick(with_it.axes[0], figures.PALETTE[5])) == 1
     assert not thick(without.axes[0], figures.PALETTE[5])
 
@@ -354,7 +320,7 @@ def test_margins_are_of_one_layer_and_split(tables):
         for column, (_, colour, _) in margins.SERIES.items():
             points = marked(figure.axes[number], colour)
             assert sorted(points[:, 0]) == pytest.approx(sorted(own[column]))
-    assert [text.get_text() for text in figure.axes[0].texts] == [f"{rows['wrong'].mean():.3g}"]
+    assert drawing.words(figure.axes[0].texts) == [f"{rows['wrong'].mean():.3g}"]
     grey = marked(figure.axes[1], figures.CONTROL)
     assert grey[:, 0] == pytest.approx(0.5)
 
@@ -377,7 +343,7 @@ def test_the_course_marks_half_of_a_rise():
 def test_the_course_has_a_panel_a_run_and_switches_if_there_are_any(tables):
     figure = drawn("course", tables)
     assert titles(figure) == ["main", "barrier", "aid none", "aid task"]
-    assert len(entries(drawn("course", tables, across=[]))) == len(entries(figure)) - 1
+    assert len(drawing.entries(drawn("course", tables, across=[]))) == len(drawing.entries(figure)) - 1
     grey = [line for line in figure.axes[2].lines if line.get_color() == figures.CONTROL]
     assert grey[0].get_ydata()[0] == wu_tables.INPUT_ONLY["aid"]
 

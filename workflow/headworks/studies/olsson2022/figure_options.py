@@ -5,26 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat
 
 from headworks.names import Name
-from headworks.roles import OptionalTables, Tables
+from headworks.roles import Arms, OptionalTables, Runs, Tables
 from headworks.spec import Spec
 
 Scale = Literal["linear", "log"]
 Seed = Annotated[int, Field(ge=0)]
-
-
-class Runs(Spec):
-    """Which runs a figure shows and what it calls them."""
-
-    runs: list[Name] = Field([], description="Runs in the order drawn; all of the tables when empty.")
-    labels: dict[Name, str] = Field(
-        {}, description="Run → what the figure calls it; the run's name when left out."
-    )
-
-
-class Arms(Runs):
-    """The same, with some of the runs as controls."""
-
-    controls: list[Name] = Field([], description="Runs drawn in grey.")
 
 
 class Analysis(Arms):
