@@ -122,7 +122,10 @@ def test_a_claim_keeps_its_verdict_and_gets_its_past(found):
         "results/tiny/tables/scores.csv",
     ]
     assert (claim["seconds"], claim["memory"], claim["devices"]) == (13.0, 400.0, ["cpu"])
-    assert claim["command"] == "snakemake --cores all results/claims/tiny.learns.json"
+    assert (
+        claim["command"]
+        == "snakemake --cores all results/claims/tiny.learns.json results/tiny/figures/curve.svg"
+    )
 
 
 def test_jobs_say_what_made_them_and_what_they_took(found):
@@ -147,7 +150,7 @@ def test_a_deleted_artefact_is_said_to_be_deleted(root):
 
 def test_another_scale_stands_in_the_command():
     assert (
-        gather.command("x.json", "test")
+        gather.command(["x.json"], "test")
         == "snakemake --cores all --configfile config/scales/test.yaml x.json"
     )
 

@@ -54,7 +54,7 @@ def _claim(result: dict, block: dict | None, known: dict[str, dict], root: Path)
         "path": path,
         "config": _relative(block, root),
         "criterion_date": provenance.commit_date(criterion_commit),
-        "command": command(path, result["scale"]),
+        "command": command([path, f"results/{study}/figures/{result['figure']}.svg"], result["scale"]),
         "jobs": list(behind),
         "seconds": _total(behind, "seconds"),
         "memory": max((job["memory"] for job in behind.values() if job["memory"]), default=None),
@@ -62,10 +62,10 @@ def _claim(result: dict, block: dict | None, known: dict[str, dict], root: Path)
     }
 
 
-def command(path: str, scale: str) -> str:
-    """What makes an artefact anew, at the scale at which it was made."""
+def command(paths: list[str], scale: str) -> str:
+    """What makes artefacts anew, at the scale at which they were made."""
     overlay = "" if scale == "laptop" else f" --configfile config/scales/{scale}.yaml"
-    return f"snakemake --cores all{overlay} {path}"
+    return f"snakemake --cores all{overlay} {' '.join(paths)}"
 
 
 def _total(jobs: dict[str, dict], what: str) -> float | None:
