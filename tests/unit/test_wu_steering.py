@@ -547,11 +547,3 @@ def test_tasks_that_never_differ_cannot_be_steered():
     for table, options in ((experiment.table, Steering), (interpolation.table, Interpolation)):
         with pytest.raises(HeadworksError, match="run plain: no unseen instruction"):
             table(options(), Inputs({"plain": alike}))
-
-
-@pytest.mark.parametrize(
-    ("option", "wanted"),
-    [("all", [0, 1, 2, 3, 4]), ("ends", [0, 4]), (1, [4]), (3, [0, 2, 4]), (9, [0, 1, 2, 3, 4])],
-)
-def test_snapshots_are_all_the_ends_or_evenly_spaced(option, wanted):
-    assert experiment.chosen_snapshots(5, option) == wanted

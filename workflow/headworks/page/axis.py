@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
+from headworks.claim_spec import Bounds
+
 WIDTH, MARGIN = 260, 8
 LANES = {"paper": 8, "ours": 19, "control": 30}
 """Heights of the three lanes, so that what agrees does not hide what it agrees with."""
@@ -41,11 +43,8 @@ def with_interval(value: float | None, interval: Sequence[float | None]) -> str:
 
 def ends(criterion: dict) -> tuple[float, float]:
     """The lower and upper end of a criterion as claims store it; infinite where it has none."""
-    between = criterion.get("between") or (None, None)
-    lows = (criterion.get("at_least"), criterion.get("above"), between[0])
-    highs = (criterion.get("at_most"), criterion.get("below"), between[1])
-    low = next((x for x in lows if x is not None), -math.inf)
-    return low, next((x for x in highs if x is not None), math.inf)
+    bounds = Bounds.model_validate({key: criterion.get(key) for key in Bounds.model_fields})
+    return bounds.low, bounds.high
 
 
 def claim_axis(claim: dict, seeds: bool = False) -> Markup:

@@ -1,6 +1,6 @@
 """The options of this study's datasets, experiments, figures and conditions, as the YAML may give them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt
 
@@ -105,18 +105,7 @@ class Steering(Spec):
 
     snapshots: PositiveInt | Literal["all", "ends"] = Field("ends", description="As of every experiment.")
     kinds: list[Kind] = Field(
-        [
-            "replace",
-            "shift",
-            "interchange",
-            "same_task",
-            "agreeing",
-            "random",
-            "partition",
-            "orthogonal",
-            "erase",
-            "erase_random",
-        ],
+        list(get_args(Kind)),
         min_length=1,
         description="Interventions; the table's docstring says what each does.",
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from headworks.errors import HeadworksError
 from headworks.studies.wu2024 import steering
+from headworks.studies.wu2024.states import chosen
 from headworks.studies.wu2024.steering import OUTCOMES, STEERED, Edit, Known, Prompts, outcomes
 
 PROMPT_ROLE = 31
@@ -63,7 +64,7 @@ def of_run(run, options) -> pd.DataFrame:
     if "same_task" in used:
         used["same_task"] = disagreeing.where(disagreeing.other_regex >= 0)
     frames = []
-    for snapshot in chosen_snapshots(len(run), options.snapshots):
+    for snapshot in chosen(len(run), options.snapshots):
         model, found = run.model(snapshot), {}
         for prompts, kinds in _together(used):
             edits = {kind: EDITS[kind] for kind in kinds}
@@ -185,14 +186,6 @@ def _siblings(dataset) -> dict[int, list[int]]:
 
 
 # Options
-
-
-def chosen_snapshots(length: int, option: int | str) -> list[int]:
-    """Indices of `length` snapshots: all; ends, the first and the last; or so many, evenly spaced, with the last."""
-    if option == "all":
-        return list(range(length))
-    number = 2 if option == "ends" else option
-    return np.unique(np.linspace(length - 1, 0, number).round().astype(int)).tolist()
 
 
 def chosen_layers(run, asked: Sequence[int]) -> list[int]:
