@@ -4,14 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-LONGEST := $(addprefix results/, singh2024/runs/single.h5 singh2024/runs/strengths.h5 singh2024/runs/parts.h5 \
-	olsson2022/runs/classes-3l.h5 olsson2022/runs/text-2l.h5)
-
 .PHONY: reproduce test fast-test docs lint format lock clean
 
-# The longest training goes first: started last, it would leave the other cores waiting for minutes.
 reproduce: $(VENV)/.installed
-	$(BIN)/snakemake --cores $(CORES) --prioritize $(LONGEST)
+	$(BIN)/snakemake --cores $(CORES)
 	$(BIN)/snakemake --cores 1 --quiet all -- claims
 
 test: $(VENV)/.installed-dev

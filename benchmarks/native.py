@@ -15,6 +15,7 @@ import torch
 
 from benchmarks import episodes, plain_episodes, products
 from benchmarks.served import Program, serve
+from headworks.memory import keep_freed_memory
 from headworks.studies.singh2024.clamps import build
 from headworks.train import Ensemble, Task
 
@@ -25,6 +26,7 @@ def headworks(replicas: str, compile: str, updates: str, checked: str) -> Progra
 
 def _ensemble(replicas: int, compile: str) -> Iterator[float]:
     clamps = build([episodes.CLAMP] * replicas, episodes.MODEL)
+    keep_freed_memory()
     ensemble = Ensemble(
         episodes.MODEL,
         episodes.training(compile),

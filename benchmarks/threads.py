@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import subject
 from benchmarks.timing import facts, report
+from headworks.memory import keep_freed_memory
 from headworks.train import Ensemble
 
 LAYOUTS = {
@@ -29,6 +30,7 @@ GUARDED = "2 jobs of 1 thread"
 def job(threads: int, seconds: float) -> None:
     """A job: says that it is ready, waits for a line, trains, and prints its updates per second."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     ensemble = Ensemble(subject.MODEL, subject.training("never"), (0,), torch.device("cpu"))
     batches = cycle(subject.tokens())
     for _ in range(3):

@@ -15,6 +15,7 @@ import torch
 from benchmarks import plain, subject
 from benchmarks.peer import lens
 from benchmarks.timing import cpu_seconds, facts, interleaved, one_thread, report
+from headworks.memory import keep_freed_memory
 from headworks.train import Ensemble, compiler_found
 
 UPDATES = 4
@@ -26,6 +27,7 @@ TARGETS = {PLAIN: 1.2, LENS: 1.7}
 
 def ensemble_losses(replicas: int, compile: str) -> Iterator[float]:
     """Train for ever: the loss of each update of the first replica."""
+    keep_freed_memory()
     ensemble = Ensemble(subject.MODEL, subject.training(compile), tuple(range(replicas)), torch.device("cpu"))
     for batch in cycle(subject.tokens(replicas)):
         ensemble.update(batch)

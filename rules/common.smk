@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from math import log10
 from pathlib import Path
 
 from headworks.config import load
@@ -52,6 +53,11 @@ def needs(room):
             raise WorkflowError(str(error)) from None
 
     return paths
+
+
+def longest_first(wildcards):
+    """A priority function: started last, the longest training would leave the other cores waiting for minutes."""
+    return log10(PLAN.training_effort(wildcards.study, wildcards.name))
 
 
 def everything(study):

@@ -14,6 +14,8 @@ rule data:
         "results/{study}/logs/data/{name}.log",
     benchmark:
         "results/{study}/benchmarks/data/{name}.jsonl"
+    # Before any training, or the longest might not be there to choose.
+    priority: 100
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,

@@ -14,6 +14,7 @@ rule train:
         "results/{study}/logs/runs/{name}.log",
     benchmark:
         "results/{study}/benchmarks/runs/{name}.jsonl"
+    priority: longest_first
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,

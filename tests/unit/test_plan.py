@@ -64,6 +64,26 @@ def test_a_control_on_another_table_is_needed_too(plan):
     assert [item.name for item in job.inputs] == ["curve", "probe"]
 
 
+@pytest.mark.parametrize(
+    ("change", "times"),
+    [
+        ({"train": {"steps": 400}}, 10),
+        ({"train": {"batch": 16}}, 2),
+        ({"seeds": [4]}, 1 / 3),
+        ({"model": {"n_layers": 3}}, 3),
+        ({"model": {"d_model": 32}}, 2),
+    ],
+)
+def test_effort_is_how_much_a_run_trains(plan, change, times):
+    def lengthen(study):
+        for key, value in change.items():
+            own = study["runs"]["learner"].get(key)
+            study["runs"]["learner"][key] = (own or {}) | value if isinstance(value, dict) else value
+
+    before = plan().training_effort("toy", "learner")
+    assert plan(change=lengthen).training_effort("toy", "learner") == pytest.approx(times * before)
+
+
 def test_inputs_carry_the_keys_of_what_makes_them(plan):
     made = plan()
     run = made.job("toy", "runs", "learner")

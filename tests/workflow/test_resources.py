@@ -86,6 +86,23 @@ def test_two_gpus_train_two_at_a_time_and_cpus_as_many_as_there_are_cores(fresh,
     assert most_at_once(fresh.snakemake("--forcerun", "train", *command)) == 3
 
 
+def test_the_longest_training_starts_first(fresh):
+    """By steps, replicas and size; before any, the data that all of them need."""
+    runs = (
+        "  short: {like: base, train: {steps: 20}}\n"
+        "  seeds: {like: base, seeds: [0, 1, 2, 3]}\n"
+        "  wide: {like: base, model: {d_model: 32}}\n"
+        "  longest: {like: base, train: {steps: 400}}\n"
+    )
+    fresh.edit("config/studies/toy.yaml", "  still: {like: base", runs + "  still: {like: base")
+    fresh.edit("rules/train.smk", COMMAND, '"touch {output.artefact:q}"')
+    fresh.edit("rules/data.smk", COMMAND, '"touch {output.artefact:q}"')
+    names = ("short", "still", "seeds", "longest", "wide")
+    said = fresh.snakemake("--cores", "1", *(f"results/toy/runs/{name}.h5" for name in names))
+    order = [Path(path).stem for path in re.findall(r"^ +output: (.+)$", said, flags=re.MULTILINE)]
+    assert order == ["ring", "longest", "wide", "seeds", "still", "short"]
+
+
 def most_at_once(said: str) -> int:
     """The largest number of trainings that ran together."""
     running = most = 0

@@ -110,8 +110,10 @@ def _docs(options: argparse.Namespace) -> None:
 
 def _make(options: argparse.Namespace) -> None:
     from headworks.job import Job
+    from headworks.memory import keep_freed_memory
     from headworks.rooms import ROOMS
 
+    keep_freed_memory()
     job = Job.load(options.job)
     ROOMS[job.room](job, options.out)
 

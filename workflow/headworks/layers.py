@@ -30,7 +30,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, barrier: int | None = None) -> Tenso
         return _mix(_scores(q, k, barrier).softmax(-1), v)
     q, k, v = (_repeat_heads(x, h).flatten(0, 1) for x in (q, k, v))
     if barrier:
-        z = F.scaled_dot_product_attention(q, k, v, attn_mask=~_unseen(t, t, barrier, q.device))
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=~unseen_keys(t, t, barrier, q.device))
     elif e < NARROW_HEAD and q.device.type == "cpu":
         z = _attend_in_stretches(q, k, v)
     else:
@@ -102,10 +102,10 @@ def _scores(q: Tensor, k: Tensor, barrier: int | None) -> Tensor:
     scores = products * q.shape[-1] ** -0.5
     if n_queries == 1 and not barrier:
         return scores
-    return scores.masked_fill(_unseen(n_queries, t, barrier, q.device), -torch.inf)
+    return scores.masked_fill(unseen_keys(n_queries, t, barrier, q.device), -torch.inf)
 
 
-def _unseen(n_queries: int, t: int, barrier: int | None, device: torch.device) -> Tensor:
+def unseen_keys(n_queries: int, t: int, barrier: int | None, device: torch.device) -> Tensor:
     """bool [q, k]: keys after the query, and those on the other side of the barrier. Queries are the last positions."""
     unseen = torch.ones(n_queries, t, dtype=torch.bool, device=device).triu(1 + t - n_queries)
     if barrier:

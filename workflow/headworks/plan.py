@@ -90,6 +90,12 @@ class Plan:
             self._jobs[study, room, name] = self._make(study, room, name)
         return self._jobs[study, room, name]
 
+    def training_effort(self, study: str, run: str) -> float:
+        """About how long a run trains, in no unit: positions are left out, which only its dataset knows."""
+        entry = self.config.studies[study].runs[run]
+        replicas = len(entry.seeds) * max(1, len(entry.clamps))
+        return entry.train.steps * entry.train.batch * replicas * entry.model.n_layers * entry.model.d_model
+
     def _make(self, study: str, room: str, name: str) -> Job:
         build: Callable = getattr(self, f"_{room}")
         kind, modules, spec, needs = build(self.config.studies[study], name)

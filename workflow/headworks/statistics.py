@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import betaincinv, stdtrit
 
 from headworks.claim_spec import (
     SELECTIONS,
@@ -106,7 +106,7 @@ def auc(values, met) -> float:
     marked, unmarked = met.sum(), (1 - met).sum()
     if np.isnan(values).any() or not marked * unmarked > 0:
         return math.nan
-    above = stats.rankdata(values)[met == 1].sum() - marked * (marked + 1) / 2
+    above = pd.Series(values).rank()[met == 1].sum() - marked * (marked + 1) / 2
     return float(above / (marked * unmarked))
 
 
@@ -115,7 +115,9 @@ def correlation(x, y, kind: str) -> float:
     x, y = np.asarray(x, float), np.asarray(y, float)
     if len(x) < 3 or np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan
-    return float({"spearman": stats.spearmanr, "pearson": stats.pearsonr}[kind](x, y).statistic)
+    if kind == "spearman":
+        x, y = pd.Series(x).rank(), pd.Series(y).rank()
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _spread(means: pd.Series) -> float:
@@ -204,7 +206,7 @@ def mean_interval(values, level: float) -> tuple[float, float]:
     values = np.asarray(values, float)
     if len(values) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 
@@ -212,8 +214,8 @@ def exact_interval(successes, trials, level: float):
     """Clopper and Pearson's exact interval of a proportion; successes may be an array."""
     successes = np.asarray(successes)
     with np.errstate(invalid="ignore"):
-        low = stats.beta.ppf((1 - level) / 2, successes, trials - successes + 1)
-        high = stats.beta.ppf((1 + level) / 2, successes + 1, trials - successes)
+        low = betaincinv(successes, trials - successes + 1, (1 - level) / 2)
+        high = betaincinv(successes + 1, trials - successes, (1 + level) / 2)
     return np.where(successes == 0, 0.0, low), np.where(successes == trials, 1.0, high)
 
 

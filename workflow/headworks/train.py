@@ -5,7 +5,6 @@ and the learning rate are row operations, so replicas never touch each other. On
 forward and backward a few at a time, as many as fit a core's cache; on a GPU all at once.
 """
 
-import ctypes
 import math
 import os
 import shutil
@@ -187,7 +186,6 @@ class Ensemble:
         rates: tuple[float, ...] | None = None,
         task: Task | None = None,
     ):
-        keep_freed_memory()
         self.model, self.spec, self.seeds, self.device = model, spec, seeds, device
         self.task = task or Task()
         start = self.task.start
@@ -292,20 +290,6 @@ class Ensemble:
             self.flat.copy_(state["flat"])
         self.optimizer.load(state["optimizer"])
         self.done, self.trained = state["done"], Trained(**state["trained"])
-
-
-def keep_freed_memory() -> None:
-    """Stop glibc from giving large freed blocks back: each update would fault them in anew, a tenth of its time.
-
-    Other C libraries lack the call, or refuse the values, and go on as before.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, TypeError, OSError):
-        return
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    mallopt(m_mmap_threshold, 2**30)
-    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def compiler_found() -> bool:

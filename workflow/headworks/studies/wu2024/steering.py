@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from headworks.errors import HeadworksError
-from headworks.layers import linear, position_table
+from headworks.layers import linear, position_table, unseen_keys
 from headworks.measures.clustering import linear_probe
 from headworks.model import Transformer
 from headworks.tape import Tape
@@ -194,19 +194,11 @@ def _attend(
     early = torch.einsum("rnbhqe,rbhke->rnbhqk", q.unflatten(1, (-1, b)), k_before).flatten(1, 2)
     late = (q.unsqueeze(-2) * k.unsqueeze(-3)).sum(-1)
     scores = torch.cat([early, late], -1)
-    pattern = scores.masked_fill(_unseen(q.shape[3], before + STEERED, barrier), -torch.inf).softmax(-1)
+    unseen = unseen_keys(q.shape[3], before + STEERED, barrier, q.device)
+    pattern = scores.masked_fill(unseen, -torch.inf).softmax(-1)
     early, late = pattern[..., :before], pattern[..., before:]
     z = torch.einsum("rnbhqk,rbhke->rnbhqe", early.unflatten(1, (-1, b)), v_before).flatten(1, 2)
     return z + (late.unsqueeze(-1) * v.unsqueeze(-3)).sum(-2)
-
-
-def _unseen(n_queries: int, t: int, barrier: int | None) -> Tensor:
-    """bool [q, k]: keys after the query, and those on the other side of the barrier."""
-    queries, keys = torch.arange(t - n_queries, t)[:, None], torch.arange(t)
-    unseen = keys > queries
-    if barrier:
-        unseen = unseen | ((queries > barrier) & (keys < barrier))
-    return unseen
 
 
 # Centroids and directions

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from headworks.studies.singh2024.clamps import LABELS, CircuitClamps, build
+from headworks.studies.singh2024.experiments.episodes import in_order, label_order, scores
 
 PASS_TOKENS = 2**17
 """Tokens of one forward pass over all replicas."""
@@ -22,9 +23,8 @@ def table(options, inputs) -> pd.DataFrame:
 
     sequences: training sequences seen. split: train, test_class, held_out_pairs, drawings, or swapped, a
     control: the answers to `train` judged as if the other label of the context were right. loss in nats;
-    context_accuracy: of the two labels of the context the right one is the likelier (chance 0.5; ties count
-    half); target_probability and context_mass, of both labels, in [0, 1]. Clamps that were released stay
-    off.
+    accuracy and context_accuracy (chance 0.5) as in `episodes.scores`; target_probability and
+    context_mass, of both labels, in [0, 1]. Clamps that were released stay off.
     """
     frames = [of_run(name, run, options.snapshots) for name, run in inputs.runs.items()]
     frame = pd.concat(frames, ignore_index=True)
@@ -67,10 +67,9 @@ def by_split(model, clamps: CircuitClamps, step: int, dataset) -> dict[str, dict
     found = {}
     for number, name in enumerate(dataset.facts["splits"]):
         chosen = torch.from_numpy(np.flatnonzero(split == number))
-        found[name] = scores(logits[:, chosen], *labels(rows[chosen]))
+        found[name] = mean_scores(model, logits[:, chosen], rows[chosen])
     trained = torch.from_numpy(np.flatnonzero(split == dataset.facts["splits"].index("train")))
-    right, wrong = labels(rows[trained])
-    found[SWAPPED] = scores(logits[:, trained], wrong, right)
+    found[SWAPPED] = mean_scores(model, logits[:, trained], with_other_label(rows[trained]))
     return found
 
 
@@ -83,21 +82,15 @@ def query_logits(model, clamps: CircuitClamps, step: int, rows: Tensor) -> Tenso
     return torch.cat(parts, 1)[:, :, 0]
 
 
-def labels(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The right label and the other of the context, [b] each, of rows [b, 6]."""
-    return rows[:, -1], rows[:, list(LABELS)].sum(1) - rows[:, -1]
+def with_other_label(rows: Tensor) -> Tensor:
+    """Rows [b, 6] whose target is the other label of the context."""
+    other = rows[:, list(LABELS)].sum(1) - rows[:, -1]
+    return torch.cat([rows[:, :-1], other[:, None]], 1)
 
 
-def scores(logits: Tensor, right: Tensor, wrong: Tensor) -> dict[str, np.ndarray]:
-    """Means over sequences, [r] each, of logits [r, b, v] with labels right and wrong [b]."""
-    logs = logits.double().log_softmax(-1)
-    of_right, of_wrong = (logs[:, torch.arange(len(x)), x] for x in (right, wrong))
-    margin = (of_right > of_wrong).double() + (of_right == of_wrong).double() / 2
-    found = {
-        "loss": -of_right,
-        "accuracy": (logits.argmax(-1) == right).double(),
-        "context_accuracy": margin,
-        "target_probability": of_right.exp(),
-        "context_mass": of_right.exp() + of_wrong.exp(),
-    }
-    return {name: value.mean(1).numpy() for name, value in found.items()}
+def mean_scores(model, logits: Tensor, rows: Tensor) -> dict[str, np.ndarray]:
+    """Means over sequences, [r] each, of logits [r, b, v] at the query of rows [b, 6]."""
+    found = scores(in_order(logits.double()[:, :, None], label_order(rows, model)).squeeze(-1))
+    right, odds = (-found["loss"]).exp(), found.pop("log_odds")
+    found |= {"target_probability": right, "context_mass": right * (1 + (-odds).exp())}
+    return {name: value.double().mean(1).numpy() for name, value in found.items()}

@@ -11,7 +11,7 @@ from headworks.measures.learning import learning, longest_plateau, phase_change
 from headworks.studies.singh2024.circuit import Clamp
 from headworks.studies.singh2024.clamps import build
 from headworks.studies.singh2024.experiments.episodes import training_rows
-from headworks.studies.singh2024.experiments.evaluation import evenly, labels, query_logits, scores
+from headworks.studies.singh2024.experiments.evaluation import evenly, mean_scores, query_logits
 
 OWN = "none"
 CURVE = ["run", "condition", "seed", "measure"]
@@ -58,7 +58,7 @@ def of_run(run, options) -> pd.DataFrame:
         about = {"run": run.name, "condition": options.condition, "seed": [run.seeds[i] for i in replicas]}
         about |= {"step": step, "sequences": step * run.train_spec.batch}
         for name, clamp in clamps.items():
-            found = scores(query_logits(model, clamp, step, rows), *labels(rows))
+            found = mean_scores(model, query_logits(model, clamp, step, rows), rows)
             kept = {key: found[key] for key in ("loss", "accuracy")}
             frames.append(pd.DataFrame(about | {"measure": name} | kept))
     frame = pd.concat(frames, ignore_index=True)
