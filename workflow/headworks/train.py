@@ -23,7 +23,7 @@ from headworks.model import Transformer, cross_entropy, parameter_shapes
 from headworks.spec import ModelSpec, TrainSpec
 from headworks.tape import Tape
 
-CPU_TOKENS_AT_ONCE = 4096
+CPU_TOKENS_AT_ONCE = 5120
 """Tokens of one forward pass on a CPU; more replicas than this holds take turns."""
 
 Hook = Callable[[int, Transformer], None]
