@@ -139,7 +139,7 @@ def reading() -> dict:
 
 def _jobs(study: str) -> dict[str, dict]:
     run, table = f"results/{study}/runs/small.h5", f"results/{study}/tables/scores.csv"
-    common = {"on_disk": True, "cpu": 70.0, "code": "b" * 16}
+    common = {"on_disk": True, "code": "b" * 16}
     return {
         run: common
         | {

@@ -26,7 +26,9 @@ def measure(results: Path, studies: list[str]) -> dict:
 def of_study(results: Path, study: str) -> dict:
     """Day of the last job, jobs, processor minutes, the largest job and all files, in MB.
 
-    Not the time that passed: jobs of one study may be days apart, and on a machine that does other things.
+    Not the time that passed: jobs of one study may be days apart, and on a machine that does other things. Snakemake
+    samples processor time, after a job's first quarter of a minute every half a minute, and misses what follows the
+    last sample.
     """
     files = sorted((results / study / "benchmarks").rglob("*.jsonl"))
     last = {path: json.loads(path.read_text().splitlines()[-1]) for path in files}
@@ -59,10 +61,10 @@ def block(measured: dict) -> str:
     return "\n".join(
         [
             f"Laptop scale, measured on {measured['cores']} virtual cores of {measured['processor']}, {device}, "
-            f"torch {measured['torch']}. With all cores busy and nothing else to do, a study takes its processor time "
-            "divided by the number of cores, and a little more:",
+            f"torch {measured['torch']}. Processor time is sampled, and up to the last half minute of a job is missed: with "
+            "all cores busy and nothing else to do, a study takes this divided by the number of cores, and up to a fifth more:",
             "",
-            "| study | day | jobs | processor time | largest job | results |",
+            "| study | day | jobs | processor time, sampled | largest job | results |",
             "|---|---|---|---|---|---|",
             *rows,
         ]

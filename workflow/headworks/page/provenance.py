@@ -33,7 +33,7 @@ def behind(path: str, known: dict[str, dict], root: Path = Path()) -> list[dict]
 def described(path: str, root: Path = Path()) -> dict:
     """What a table or an HDF5 artefact says of itself, and what its benchmark file measured.
 
-    `seconds` is wall time, `cpu` processor time in seconds, `memory` the peak in MB; null where not measured, and
+    `seconds` is wall time, `memory` the peak in MB; null where not measured, and
     `on_disk` is false for an artefact that was deleted after use.
     """
     room, name = Path(path).parent.name, Path(path).stem
@@ -66,11 +66,11 @@ def benchmark(path: str, root: Path = Path()) -> dict:
     """What Snakemake measured of the job that made `path`, in seconds and MB."""
     artefact = Path(path)
     file = root / artefact.parents[1] / "benchmarks" / artefact.parent.name / f"{artefact.stem}.jsonl"
-    taken = {"seconds": None, "cpu": None, "memory": None}
+    taken = {"seconds": None, "memory": None}
     lines = file.read_text(encoding="utf-8").strip().splitlines() if file.exists() else []
     if lines:
         measured = json.loads(lines[-1])
-        for ours, theirs in (("seconds", "s"), ("cpu", "cpu_time"), ("memory", "max_rss")):
+        for ours, theirs in (("seconds", "s"), ("memory", "max_rss")):
             value = measured.get(theirs)
             taken[ours] = float(value) if isinstance(value, int | float) else None
     return taken
