@@ -389,6 +389,14 @@ def probed(dataset):
     return inputs([run], activations={"episodes": {"main": cached}})
 
 
+def test_a_diverged_replica_has_no_accuracy():
+    model = SimpleNamespace(spec=SimpleNamespace(d_out=3, d_vocab=9))
+    logits = torch.tensor([[[2.0, 1.0, 0.0]], [[torch.nan] * 3]])
+    found = evaluation.mean_scores(model, logits, torch.tensor([[5, 0, 6, 1, 5, 0]]))
+    assert found["accuracy"][0] == found["context_accuracy"][0] == 1
+    assert all(np.isnan(value[1]) for value in found.values())
+
+
 def test_heads_are_timed_against_the_loss():
     """The plateau is reached after 20,000 sequences and left after 80,000."""
     updates = np.arange(5000)

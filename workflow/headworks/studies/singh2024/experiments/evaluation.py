@@ -89,8 +89,9 @@ def with_other_label(rows: Tensor) -> Tensor:
 
 
 def mean_scores(model, logits: Tensor, rows: Tensor) -> dict[str, np.ndarray]:
-    """Means over sequences, [r] each, of logits [r, b, v] at the query of rows [b, 6]."""
+    """Means over sequences, [r] each, of logits [r, b, v] at the query of rows [b, 6]; NaN for a diverged replica."""
     found = scores(in_order(logits.double()[:, :, None], label_order(rows, model)).squeeze(-1))
     right, odds = (-found["loss"]).exp(), found.pop("log_odds")
     found |= {"target_probability": right, "context_mass": right * (1 + (-odds).exp())}
-    return {name: value.double().mean(1).numpy() for name, value in found.items()}
+    defined = ~found["loss"].isnan()
+    return {name: value.double().where(defined, torch.nan).mean(1).numpy() for name, value in found.items()}
