@@ -107,6 +107,12 @@ def scores(logits: Tensor) -> dict[str, Tensor]:
     }
 
 
+def if_defined(score: Tensor, loss: Tensor) -> Tensor:
+    """Mean scores where the mean loss of the same shape is a number, else NaN: a diverged replica is not
+    wrong, it has no score."""
+    return score.where(~loss.isnan(), torch.nan)
+
+
 def other_label_chosen(logits: Tensor) -> Tensor:
     """Whether the context's other label has the highest of logits [v, ...] in the order of `label_order`."""
     return logits[1] > torch.maximum(logits[0], logits[2:].amax(0))

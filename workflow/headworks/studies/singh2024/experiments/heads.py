@@ -48,7 +48,7 @@ def table(options, inputs) -> pd.DataFrame:
     strongest head gets wrong alone) and on_best_drop (solo_accuracy less on_best_errors).
 
     Losses in nats, accuracies from 0 to 1. NaN: a test or share without errors; on_best_* of the strongest
-    head. All sequences are no sample: p only weighs the errors' unevenness against their number.
+    head; all of a diverged replica. All sequences are no sample: p only weighs the errors' unevenness against their number.
     """
     frames = []
     for run in inputs.runs.values():
@@ -153,7 +153,8 @@ def _of_replica(found: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFram
         "on_best_errors": on_best,
         "on_best_drop": accuracy["solo"] - on_best,
     }
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    return frame[["head"]].reindex(columns=frame.columns) if np.isnan(found["intact_loss"]) else frame
 
 
 def _mean(right: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from headworks.studies.singh2024.experiments.episodes import (
     Prefixes,
     first_layer,
     identified,
+    if_defined,
     in_order,
     label_order,
     means,
@@ -45,7 +46,8 @@ def table(options, inputs) -> pd.DataFrame:
     ablated: layer1 and layer2, all heads of a layer (nothing reads layer 2, so there all of `preserved` are
     one); previous, the heads of layer 1 which in the last snapshot attend from labels to the token before
     by options.previous or more on average; others, the rest of layer 1; random_previous, as many heads of
-    layer 1 as previous, drawn for each seed: a control. An empty set leaves the network intact.
+    layer 1 as previous, drawn for each seed: a control. An empty set leaves the network intact. NaN where a
+    replica diverged.
     """
     frames = []
     for run in inputs.runs.values():
@@ -107,6 +109,8 @@ def measured(model: Transformer, rows: Tensor, sets: dict[str, Tensor]) -> dict[
     found: dict[tuple[str, str], dict] = {}
     for (ablated, preserved, metric), value in means(rows, model.n_replicas, measure).items():
         found.setdefault((ablated, preserved), {})[metric] = value
+    for score in found.values():
+        score["accuracy"] = if_defined(score["accuracy"], score["loss"])
     return found
 
 

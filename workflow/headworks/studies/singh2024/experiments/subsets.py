@@ -14,6 +14,7 @@ from headworks.model import Transformer
 from headworks.studies.singh2024.experiments.episodes import (
     first_layer,
     identified,
+    if_defined,
     label_order,
     logits_of_sums,
     means,
@@ -48,7 +49,7 @@ def table(options, inputs) -> pd.DataFrame:
     row a replica: additive_r2 and pairwise_r2 (of log_odds over all subsets, explained by heads being on,
     and by pairs besides), permuted_r2 (the additive fit with the subsets' labels permuted, mean of 20: a
     control), monotone (share of the steps of the series `ordered` in which the loss falls) and
-    monotone_without_best. Rows of fit have -1 for mask, size and the series.
+    monotone_without_best. Rows of fit have -1 for mask, size and the series. NaN where a replica diverged.
     """
     frames = []
     for run in inputs.runs.values():
@@ -94,7 +95,10 @@ def measured(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
                 total[name] = total.get(name, 0) + value.sum(1).double()
         return total
 
-    return means(rows, model.n_replicas, measure)
+    found = means(rows, model.n_replicas, measure)
+    for name in ("accuracy", "context_accuracy"):
+        found[name] = if_defined(found[name], found["loss"])
+    return found
 
 
 def of_replica(found: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -150,4 +154,4 @@ def explained(features: np.ndarray, values: np.ndarray) -> float:
 
 def _share_falling(subsets: pd.DataFrame, series: str) -> float:
     losses = subsets[subsets[series] >= 0].sort_values(series)["loss"].to_numpy()
-    return float((np.diff(losses) < 0).mean())
+    return math.nan if np.isnan(losses).any() else float((np.diff(losses) < 0).mean())

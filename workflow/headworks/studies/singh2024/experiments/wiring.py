@@ -18,6 +18,7 @@ from headworks.studies.singh2024.experiments.episodes import (
     ENDS,
     first_layer,
     identified,
+    if_defined,
     label_order,
     logits_of_each,
     means,
@@ -55,7 +56,8 @@ def table(options, inputs) -> pd.DataFrame:
     each other token up to the label: 0 by chance) and is_previous (previous from 0.6); of the head of layer
     2 strength (attention to the correct label less the wrong one) and is_induction (strength from 0.3); of
     the pair's weights k_composition and v_composition (0 to 1), composition_baseline and
-    composition_deviation (mean and standard deviation of both in random matrices).
+    composition_deviation (mean and standard deviation of both in random matrices). Of a diverged replica all
+    is NaN, and nothing serves or is.
     """
     frames = []
     for run in inputs.runs.values():
@@ -85,7 +87,8 @@ def pairs(found: dict[str, Tensor]) -> pd.DataFrame:
     }
     frames = []
     for preserved in PRESERVED:
-        own = {metric: found[f"{preserved}_{metric}"] for metric in ("accuracy", "loss")}
+        loss = found[f"{preserved}_loss"]
+        own = {"accuracy": if_defined(found[f"{preserved}_accuracy"], loss), "loss": loss}
         columns = {
             name: value.expand(r, n_earlier, n_later).flatten().numpy()
             for name, value in (own | spread).items()
