@@ -103,6 +103,27 @@ def test_an_inactive_head_adds_nothing():
     assert (clamped(model, {})[0] - clamped(without, {})[0]).abs().max() > 0.01
 
 
+@pytest.mark.parametrize(
+    ("clamps", "kept"),
+    [
+        ([{"heads": [3]}, {"heads": [1], "match": 1.0}], (1, 3)),
+        ([{"heads": [3], "copy_heads": [2]}, {"heads": [3], "attend": [0]}], (2, 3)),
+        ([{"heads": [2], "match": 0.7, "match_heads": [0, 2]}, {"heads": [2], "readout": "ideal"}], (2,)),
+        ([{"heads": [2]}, {}], None),
+    ],
+)
+def test_heads_that_no_replica_keeps_are_not_computed(clamps, kept):
+    """Loss and gradient are those of the pass that computes and mutes them, as one does that records."""
+    model, whole = network(), network()
+    (found, tape), (wanted, _) = clamped(model, clamps), clamped(whole, clamps, record=["blocks.1.attn.z"])
+    assert tape.heads == ({} if kept is None else {1: kept})
+    same(found, wanted)
+    for losses in (found, wanted):
+        losses.mean(1).sum().backward()
+    for name, parameter in model.named().items():
+        same(parameter.grad, whole.named()[name].grad)
+
+
 def test_a_clamp_of_nothing_is_the_intact_network():
     model = network()
     wanted = cross_entropy(model(ROWS[:, :-1])[:, :, -1:], ROWS[:, -1:])[..., 0]

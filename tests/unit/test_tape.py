@@ -143,3 +143,67 @@ def test_reading_what_was_not_recorded_is_an_error(model, inputs):
     model(inputs, tape)
     with pytest.raises(HeadworksError, match="logits was not recorded; recorded are embed"):
         tape["logits"]
+
+
+KINDS = {
+    "learned": {"positions": "learned", "bias": True},
+    "rotary": {"positions": "rotary"},
+    "sinusoids": {"positions": "sinusoidal_qk"},
+    "smeared keys": {"smear": {"of": "keys"}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "site", [None, "blocks.1.attn.pattern", "blocks.1.attn.qk_in", "blocks.1.attn.head_out"]
+)
+def test_heads_left_out_are_as_heads_that_write_nothing(kind, site):
+    spec = ModelSpec(n_layers=2, n_heads=4, d_model=16, d_vocab=7, n_context=5, d_mlp=24, **KINDS[kind])
+    inputs, kept = torch.arange(30).view(2, 3, 5) % 7, [3, 1]
+    muted = torch.tensor([True, False, True, False])[:, None, None]
+    passes = {
+        "left out": Tape([site] if site else [], heads={1: kept}),
+        "muted": Tape([site] if site else [], [Override("blocks.1.attn.z", 0.0, muted)]),
+    }
+    logits, grads = {}, {}
+    for name, tape in passes.items():
+        model = Transformer.create(spec, [0, 1])
+        logits[name] = model(inputs, tape)
+        logits[name].square().sum().backward()
+        grads[name] = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    torch.testing.assert_close(logits["left out"], logits["muted"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grads["left out"], grads["muted"], rtol=1e-4, atol=1e-5)
+    if site and not site.endswith("qk_in"):
+        found, wanted = (passes[name][site] for name in passes)
+        torch.testing.assert_close(found, wanted[:, :, kept], rtol=1e-5, atol=1e-6)
+
+
+def test_heads_left_out_of_a_pass_with_given_patterns(model, inputs):
+    seen = Tape(["blocks.1.attn.pattern"], heads={1: [1]})
+    wanted = model(inputs, seen)
+    resid = model.embed(inputs)
+    before = Tape(["blocks.1.resid_pre"])
+    model.run_blocks(resid, 0, before)
+    found = model.run_blocks(
+        before["blocks.1.resid_pre"], 1, Tape(heads={1: [1]}), {1: seen["blocks.1.attn.pattern"]}
+    )
+    torch.testing.assert_close(model.unembed(found), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("heads", [[2], [-1], []])
+def test_heads_that_a_layer_does_not_have_are_refused(model, inputs, heads):
+    with pytest.raises(
+        HeadworksError, match=r"of layer 1, of a model with n_heads 2 .*one or more of 0 to 1"
+    ):
+        model(inputs, Tape(heads={1: heads}))
+
+
+def test_heads_that_share_keys_cannot_be_left_out(inputs):
+    spec = SPEC.model_copy(update={"n_heads": 4, "n_kv_heads": 2})
+    with pytest.raises(HeadworksError, match="n_kv_heads 2"):
+        Transformer.create(spec, [0, 1])(inputs, Tape(heads={0: [0]}))
+
+
+def test_heads_of_a_layer_that_is_not_there_are_refused(model, inputs):
+    with pytest.raises(HeadworksError, match=r"blocks\.2\.attn\.z is no site of this pass"):
+        model(inputs, Tape(heads={2: [0]}))

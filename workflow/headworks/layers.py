@@ -3,6 +3,8 @@
 Letters: r replica, b batch, t q k position, h head, g key-value head, d model, e head dimension.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,8 +17,10 @@ from headworks.tape import Tape
 # 16 dimensions on, plain products of stretches of queries below that.
 NARROW_HEAD = 16
 STRETCH = 40
-# Sequences so short that a batched product costs more to launch than to do: multiply and sum, which compiles
-# into one loop (measured at t 5, e 8: half as fast again as products when compiled, no slower when not).
+# Sequences so short that a batched product costs more to launch than to do: multiply and sum, over tensors in
+# which sequences lie side by side, so that a loop over them fills a processor's vectors, which 5 positions and 8
+# dimensions do not (measured at t 5, e 8: half as fast again as products when compiled; a tenth of an update less
+# than with dimensions innermost, compiled or not. At t 17, e 16 slower than the fused kernel).
 SHORT = 8
 
 
@@ -27,7 +31,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, barrier: int | None = None) -> Tenso
     """
     r, b, h, t, e = q.shape
     if k.shape[3] <= SHORT or t < k.shape[3]:
-        return _mix(_scores(q, k, barrier).softmax(-1), v)
+        return _mix(_pattern(_scores(q, k, barrier)), v)
     q, k, v = (_repeat_heads(x, h).flatten(0, 1) for x in (q, k, v))
     if barrier:
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=~unseen_keys(t, t, barrier, q.device))
@@ -91,14 +95,18 @@ def attend_openly(
 ) -> Tensor:
     """`attend` with scores and patterns shown to the tape."""
     scores = tape(f"{name}.scores", _scores(q, k, barrier))
-    return _mix(tape(f"{name}.pattern", scores.softmax(-1)), v)
+    return _mix(tape(f"{name}.pattern", _pattern(scores)), v)
 
 
 def _scores(q: Tensor, k: Tensor, barrier: int | None) -> Tensor:
     """Scaled scores [r, b, h, q, k], -inf where the query does not see the key; queries are the last positions."""
     k = _repeat_heads(k, q.shape[2])
     n_queries, t = q.shape[3], k.shape[3]
-    products = (q.unsqueeze(-2) * k.unsqueeze(-3)).sum(-1) if t <= SHORT else q @ k.transpose(-1, -2)
+    if t <= SHORT:
+        products = (_side_by_side(q).unsqueeze(4) * _side_by_side(k).unsqueeze(3)).sum(2)
+        products = products.permute(0, 4, 1, 2, 3)
+    else:
+        products = q @ k.transpose(-1, -2)
     scores = products * q.shape[-1] ** -0.5
     if n_queries == 1 and not barrier:
         return scores
@@ -114,12 +122,80 @@ def unseen_keys(n_queries: int, t: int, barrier: int | None, device: torch.devic
     return unseen
 
 
+def _pattern(scores: Tensor) -> Tensor:
+    """Softmax over keys of scores [r, b, h, q, k]."""
+    if scores.shape[-1] <= SHORT:
+        return scores.permute(0, 2, 3, 4, 1).softmax(3).permute(0, 4, 1, 2, 3)
+    return scores.softmax(-1)
+
+
 def _mix(pattern: Tensor, v: Tensor) -> Tensor:
     """Values weighted by a pattern: [r, b, h, q, k] and [r, b, g, k, e] to z [r, b, h, q, e]."""
     v = _repeat_heads(v, pattern.shape[2])
     if v.shape[3] <= SHORT:
-        return (pattern.unsqueeze(-1) * v.unsqueeze(-3)).sum(-2)
+        mixed = pattern.permute(0, 2, 3, 4, 1).unsqueeze(2) * _side_by_side(v).unsqueeze(3)
+        return _apart(mixed.sum(4))
     return pattern @ v
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """[r, b, h, t, e] as [r, h, e, t, b]."""
+    return x.permute(0, 2, 4, 3, 1)
+
+
+def _apart(x: Tensor) -> Tensor:
+    """[r, h, e, t, b] as [r, b, h, t, e]."""
+    return x.permute(0, 4, 1, 3, 2)
+
+
+def split_heads(x: Tensor, widths: Sequence[int], width: int) -> list[Tensor]:
+    """[r, b, t, n], parts of the given widths side by side, to [r, b, h, t, e] each, e = width."""
+    if x.shape[2] <= SHORT:
+        parts = _SideBySide.apply(x).split(widths, 1)
+        return [_apart(part.unflatten(1, (-1, width))) for part in parts]
+    return [part.unflatten(-1, (-1, width)).transpose(2, 3) for part in x.split(widths, -1)]
+
+
+def join_heads(z: Tensor) -> Tensor:
+    """[r, b, h, t, e] to [r, b, t, h e]."""
+    if z.shape[3] <= SHORT:
+        return _Apart.apply(_side_by_side(z).flatten(1, 2))
+    return z.transpose(2, 3).flatten(3)
+
+
+class _SideBySide(torch.autograd.Function):
+    """[r, b, t, n] to [r, n, t, b] in memory, sequences innermost."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return _laid_out(x.permute(0, 3, 2, 1))
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Tensor:
+        return dy.permute(0, 3, 2, 1)
+
+
+class _Apart(torch.autograd.Function):
+    """[r, n, t, b] to [r, b, t, n], with the gradient in memory as [r, n, t, b]."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 2, 1)
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Tensor:
+        return _laid_out(dy.permute(0, 3, 2, 1))
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """A contiguous copy. A compiler merges a copy with the loops that read it, again and again, but not a cat."""
+    half = x.shape[1] // 2
+    return torch.cat([x[:, :half], x[:, half:]], 1)
+
+
+def queries_from(q: Tensor, first: int) -> Tensor:
+    """[r, b, h, t, e] from position `first` on."""
+    return _apart(_side_by_side(q)[:, :, :, first:]) if q.shape[3] <= SHORT else q[..., first:, :]
 
 
 def attend_by(pattern: Tensor, v: Tensor) -> Tensor:
@@ -180,8 +256,12 @@ def _angles(t: int, width: int, base: float, device: torch.device | None) -> Ten
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Rotary positions, pairing dimension i with i + half (Su 2021, sec. 3.2.2, in the order of GPT-NeoX)."""
     half = table.shape[-1]
-    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     cos, sin = table
+    if x.shape[3] <= SHORT:
+        inner, (cos, sin) = _side_by_side(x), (part.T[:, :, None] for part in table)
+        a, b, rest = inner.split([half, half, x.shape[-1] - 2 * half], 2)
+        return _apart(torch.cat([a * cos - b * sin, b * cos + a * sin, rest], 2))
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
 

@@ -29,12 +29,13 @@ Sites, in the order of the forward pass (l is the layer), and TransformerLens' h
 qk_in is what queries and keys read, before the norm: resid_pre, unless a tape puts something else there.
 q, k and v are what attention uses: positions are in, keys or values are smeared; key-value heads are not yet
 repeated. Scores are scaled, and -inf above the diagonal and across a barrier. Heads come before positions throughout, which
-TransformerLens does only in scores and patterns. For SwiGLU, mlp.pre is what the gate's non-linearity sees.
+TransformerLens does only in scores and patterns; a tape may leave heads out of a layer. For SwiGLU, mlp.pre is what
+the gate's non-linearity sees.
 """
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -47,10 +48,13 @@ from headworks.layers import (
     attend,
     attend_by,
     attend_openly,
+    join_heads,
     linear,
     position_table,
+    queries_from,
     rotate,
     smear,
+    split_heads,
 )
 from headworks.parameters import initial_parameters, parameter_count, parameter_shapes
 from headworks.spec import ModelSpec
@@ -229,7 +233,7 @@ class Transformer(nn.Module):
         for l in range(first_layer, self.spec.n_layers):
             x = _note(tape, f"blocks.{l}.resid_pre", x)
             if patterns:
-                (v,) = self.project(l, self.normalized(x), positions, "V")
+                (v,) = self.project(l, self.normalized(x), positions, "V", self._kept(l, tape))
                 z = attend_by(patterns[l], _note(tape, f"blocks.{l}.attn.v", v))
             elif last and l == self.spec.n_layers - 1:
                 z = self._attention(l, x, positions, tape, first_query=x.shape[2] - 1)
@@ -261,14 +265,14 @@ class Transformer(nn.Module):
         self, l: int, x: Tensor, positions: Tensor | None, tape: Tape | None, first_query: int = 0
     ) -> Tensor:
         """The residual stream [r, b, t, d] to z [r, b, h, q, e] of the queries from `first_query` on."""
-        name = f"blocks.{l}.attn"
+        name, heads = f"blocks.{l}.attn", self._kept(l, tape)
         if _wants(tape, f"{name}.qk_in"):
-            q, k = self.project(l, self.normalized(tape(f"{name}.qk_in", x)), positions, "QK")
-            (v,) = self.project(l, self.normalized(x), positions, "V")
+            q, k = self.project(l, self.normalized(tape(f"{name}.qk_in", x)), positions, "QK", heads)
+            (v,) = self.project(l, self.normalized(x), positions, "V", heads)
         else:
-            q, k, v = self.project(l, self.normalized(x), positions)
+            q, k, v = self.project(l, self.normalized(x), positions, heads=heads)
         if first_query:
-            q = q[..., first_query:, :]
+            q = queries_from(q, first_query)
         q, k, v = (_note(tape, f"{name}.{part}", y) for part, y in zip("qkv", (q, k, v), strict=True))
         if _wants(tape, f"{name}.scores") or _wants(tape, f"{name}.pattern"):
             return attend_openly(q, k, v, name, tape, self.spec.barrier)
@@ -277,41 +281,62 @@ class Transformer(nn.Module):
     def _output(self, l: int, z: Tensor, tape: Tape | None) -> Tensor:
         """z [r, b, h, t, e] to what attention adds to the residual stream, [r, b, t, d]."""
         p, name = self._named, f"blocks.{l}.attn"
-        z = _note(tape, f"{name}.z", z)
+        z, weight = _note(tape, f"{name}.z", z), _of_heads(p[f"{name}.W_O"], self._kept(l, tape))
         if _wants(tape, f"{name}.head_out"):
-            head_out = torch.einsum("rbhte,rhed->rbhtd", z, p[f"{name}.W_O"])
+            head_out = torch.einsum("rbhte,rhed->rbhtd", z, weight)
             out = _note(tape, f"{name}.head_out", head_out).sum(2)
         else:
-            out = linear(z.transpose(2, 3).flatten(3), p[f"{name}.W_O"].flatten(1, 2))
+            out = linear(join_heads(z), weight.flatten(1, 2))
         if self.spec.bias:
             out = out + p[f"{name}.b_O"][:, None, None]
         return _note(tape, f"blocks.{l}.attn_out", out)
 
-    def project(self, l: int, x: Tensor, positions: Tensor | None, parts: str = "QKV") -> list[Tensor]:
-        """Normalised x [r, b, t, d] to q [r, b, h, t, e], k and v [r, b, g, t, e], by one product for all."""
+    def _kept(self, l: int, tape: Tape | None) -> Sequence[int] | None:
+        """The heads that a tape leaves in layer l; None: all."""
+        heads = None if tape is None else tape.heads.get(l)
+        if heads is None:
+            return None
+        n, grouped = self.spec.n_heads, self.spec.kv_heads != self.spec.n_heads
+        if grouped or not heads or min(heads) < 0 or max(heads) >= n:
+            raise HeadworksError(
+                f"tape: heads {list(heads)} of layer {l}, of a model with n_heads {n} and n_kv_heads "
+                f"{self.spec.kv_heads}; allowed: one or more of 0 to {n - 1}, where each has keys of its own."
+            )
+        return heads
+
+    def project(
+        self,
+        l: int,
+        x: Tensor,
+        positions: Tensor | None,
+        parts: str = "QKV",
+        heads: Sequence[int] | None = None,
+    ) -> list[Tensor]:
+        """Normalised x [r, b, t, d] to q [r, b, h, t, e], k and v [r, b, g, t, e], by one product for all.
+
+        Of some heads alone if they are given, where each has keys of its own.
+        """
         spec, p, name = self.spec, self._named, f"blocks.{l}.attn"
-        weight = torch.cat([p[f"{name}.W_{part}"] for part in parts], 1).transpose(1, 2).flatten(2)
+        chosen = [_of_heads(p[f"{name}.W_{part}"], heads) for part in parts]
+        widths = [one.shape[1] * spec.head_width for one in chosen]
+        weight = torch.cat(chosen, 1).transpose(1, 2).flatten(2)
         bias = None
         if spec.bias:
-            bias = torch.cat([p[f"{name}.b_{part}"] for part in parts], 1).flatten(1)[:, None]
+            biases = [_of_heads(p[f"{name}.b_{part}"], heads) for part in parts]
+            bias = torch.cat(biases, 1).flatten(1)[:, None]
         if spec.positions == "sinusoidal_qk" and parts != "V":
             # (x + s) W = x W + s W: the sinusoids cost one small product a layer; values do not see them.
-            width = (spec.n_heads + spec.kv_heads) * spec.head_width
+            width = sum(widths[:2])
             placed = F.pad(positions @ weight[..., :width], (0, weight.shape[-1] - width))
             bias = placed if bias is None else placed + bias
         weight, bias = self._folded(f"blocks.{l}.ln1", weight, bias)
         y = linear(x, weight)
         if bias is not None:
             y = y + bias[:, None]
-        heads = {"Q": spec.n_heads, "K": spec.kv_heads, "V": spec.kv_heads}
-        split = y.split([heads[part] * spec.head_width for part in parts], -1)
-        found = {
-            part: one.unflatten(-1, (-1, spec.head_width)).transpose(2, 3)
-            for part, one in zip(parts, split, strict=True)
-        }
+        found = dict(zip(parts, split_heads(y, widths, spec.head_width), strict=True))
         smeared = spec.smear and {"keys": "K", "values": "V"}[spec.smear.of]
         if smeared in found:
-            found[smeared] = smear(found[smeared], p[f"{name}.alpha"], spec.smear.lag)
+            found[smeared] = smear(found[smeared], _of_heads(p[f"{name}.alpha"], heads), spec.smear.lag)
         if spec.positions == "rotary" and parts != "V":
             found |= {part: rotate(found[part], positions) for part in "QK"}
         return list(found.values())
@@ -350,6 +375,11 @@ class Transformer(nn.Module):
         weight = p["embed.W_E"].transpose(1, 2) if self.spec.tied else p["unembed.W_U"]
         bias = p["unembed.b_U"][:, None] if self.spec.end_biases else None
         return _note(tape, "logits", affine(x, weight, bias))
+
+
+def _of_heads(weight: Tensor, heads: Sequence[int] | None) -> Tensor:
+    """Some heads of a weight [r, h, ...]. Slices, for their gradient is a copy, that of an index a scatter."""
+    return weight if heads is None else torch.cat([weight[:, h : h + 1] for h in heads], 1)
 
 
 def _note(tape: Tape | None, site: str, x: Tensor) -> Tensor:

@@ -47,8 +47,14 @@ class Tape:
         record: Iterable[str] | Mapping[str, Reduction] = (),
         overrides: Sequence[Override] = (),
         detach: bool = False,
+        heads: Mapping[int, Sequence[int]] | None = None,
     ):
-        """`record` may map a site to a function applied before keeping; `detach` keeps without gradients."""
+        """`record` may map a site to a function applied before keeping; `detach` keeps without gradients.
+
+        `heads`, of layers by number, are all that the attention of such a layer has: the rest is not computed
+        and writes nothing, as with z overridden by zeros, and the layer's sites hold these heads in this order.
+        """
+        self.heads = {l: tuple(kept) for l, kept in (heads or {}).items()}
         self._record = dict(record) if isinstance(record, Mapping) else dict.fromkeys(record, _whole)
         self._overrides: dict[str, list[Override]] = {}
         for override in overrides:
@@ -79,7 +85,8 @@ class Tape:
         """Start a pass that will visit the sites `known`; forgets the record of the pass before."""
         self._kept.clear()
         self._unreached = {*self._record, *self._overrides}
-        for site in sorted(self._unreached.difference(known)):
+        asked = self._unreached.union(f"blocks.{l}.attn.z" for l in self.heads)
+        for site in sorted(asked.difference(known)):
             near = difflib.get_close_matches(site, known, n=3, cutoff=0.0)
             raise HeadworksError(f"tape: {site} is no site of this pass; the nearest are {_listed(near)}.")
 

@@ -23,6 +23,8 @@ READOUT_SCALE = 10.0
 RULED_OUT = -1e9
 ALWAYS = ("active", "outputs")
 """What a release does not end."""
+OVER_LAYER_2 = ("active", "match", "copy")
+"""Masks over the heads of layer 2."""
 
 
 def build(
@@ -33,12 +35,14 @@ def build(
 
 
 class CircuitClamps:
-    """One condition a replica. A part of the circuit that no replica clamps is left out of the pass."""
+    """One condition a replica. What no replica clamps is left out of the pass, and so are heads of layer 2 that none
+    keeps."""
 
     def __init__(self, clamps: Sequence[Clamp], model: ModelSpec, device: torch.device):
         self.model = model
         self.releases = [clamp.release for clamp in clamps]
         self.present = {name: value.to(device) for name, value in _settings(clamps, model).items()}
+        self.heads = _heads_of_some(self.present, model)
         self._released: tuple[bool, ...] | None = None
         self._current: Mapping[str, Tensor] = {}
 
@@ -57,8 +61,14 @@ class CircuitClamps:
     def tape(
         self, tokens: Tensor, settings: Mapping[str, Tensor] | None = None, record: Sequence[str] = ()
     ) -> Tape:
-        """The overrides for rows [b, 6] or [r, b, 6], and what else to record."""
+        """The overrides for rows [b, 6] or [r, b, 6], and what else to record; what is recorded has all heads."""
         settings = self.settings() if settings is None else settings
+        heads = None if record else self.heads
+        if heads:
+            settings = {
+                name: value[:, list(heads)] if name in OVER_LAYER_2 else value
+                for name, value in settings.items()
+            }
         overrides, needed = [], set(record)
         # The values below are read from the tape that this pass fills.
         recorded: list[Tape] = []
@@ -70,7 +80,7 @@ class CircuitClamps:
             more, sites = make(tokens, settings, read)
             overrides += more
             needed |= set(sites)
-        recorded.append(Tape(record=sorted(needed), overrides=overrides))
+        recorded.append(Tape(record=sorted(needed), overrides=overrides, heads={1: heads} if heads else None))
         return recorded[0]
 
     def penalty(self, rows: Tensor, settings: Mapping[str, Tensor], tape: Tape) -> None:
@@ -114,6 +124,16 @@ def _settings(clamps: Sequence[Clamp], model: ModelSpec) -> dict[str, Tensor]:
     if any(c.detach for c in clamps):
         settings["detach"] = each(lambda c: c.detach)
     return settings
+
+
+def _heads_of_some(settings: Mapping[str, Tensor], model: ModelSpec) -> tuple[int, ...] | None:
+    """Heads of layer 2 that write, or whose scores are copied, in some replica; None: all, or not to be told apart."""
+    if "active" not in settings or model.kv_heads != model.n_heads:
+        return None
+    used = settings["active"].any(0)
+    if "copy" in settings:
+        used = used | settings["copy"].any(0)
+    return None if used.all() else tuple(used.nonzero().flatten().tolist())
 
 
 def _where_held(held: Tensor, value: Tensor) -> Tensor:
