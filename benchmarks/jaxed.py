@@ -6,8 +6,9 @@ Run by `clamping`, never by hand, with what it put in the folder:
     python -m benchmarks.jaxed FOLDER REPLICAS UPDATES    vmap over networks, one scan over the updates of a round
 
 Both are written from the paper (Singh 2024, sec. 2 and App. A). The first does every position in every layer, as
-the authors' code does. The second does what we know to be faster: it embeds each exemplar once and asks the last
-layer at the query alone. The clamp replaces values in the pass and lets gradients through.
+the authors' code does. The second does what we know to be faster: it embeds each exemplar once, has of the last layer
+the one head that is left, and asks it at the query alone. The clamp replaces values in the pass and lets gradients
+through.
 
 Letters: b batch, t q k position, h head, e head dimension, d model, i input vector.
 """
@@ -69,41 +70,57 @@ def rotate(x: Array) -> Array:
 
 
 def attention(
-    p: Parameters, l: int, x: Array, first_query: int = 0, clamp: tuple[Array, Array] | None = None
+    p: Parameters,
+    l: int,
+    x: Array,
+    first_query: int = 0,
+    clamp: tuple[Array, Array] | None = None,
+    only: int | None = None,
 ) -> Array:
     """What layer l adds to x [b, t, d] at the positions from `first_query` on.
 
-    `clamp`: the head that is left, bool [h], and where it attends from the last position, [b, t].
+    `clamp`: the head that is left, bool [h], and where it attends from the last position, [b, t]. `only`: the one head
+    that is computed; None: all.
     """
-    qkv = normed(p, f"blocks.{l}.ln1", x) @ p[f"blocks.{l}.attn.qkv"]
-    q, k, v = (part.reshape(*part.shape[:2], N_HEADS, -1) for part in jnp.split(qkv, 3, -1))
+    heads = slice(None) if only is None else slice(only, only + 1)
+    w_qkv, w_out = p[f"blocks.{l}.attn.qkv"], p[f"blocks.{l}.attn.out"]
+    w_qkv = w_qkv.reshape(len(w_qkv), 3, N_HEADS, -1)[:, :, heads]
+    w_out = w_out.reshape(N_HEADS, -1, w_out.shape[-1])[heads].reshape(-1, w_out.shape[-1])
+    qkv = normed(p, f"blocks.{l}.ln1", x) @ w_qkv.reshape(len(w_qkv), -1)
+    q, k, v = (part.reshape(*part.shape[:2], w_qkv.shape[2], -1) for part in jnp.split(qkv, 3, -1))
     q, k = rotate(q)[:, first_query:], rotate(k)
     scores = jnp.einsum("bqhe,bkhe->bhqk", q, k) * q.shape[-1] ** -0.5
     queries = jnp.arange(first_query, N_CONTEXT)[:, None]
     pattern = jax.nn.softmax(jnp.where(jnp.arange(N_CONTEXT) <= queries, scores, -jnp.inf))
     if clamp:
-        alone, correct = clamp
+        alone, correct = clamp[0][heads], clamp[1]
         forced = alone[:, None, None] & (queries == N_CONTEXT - 1)
         pattern = jnp.where(forced, correct[:, None, None], pattern)
     z = jnp.einsum("bhqk,bkhe->bqhe", pattern, v)
     if clamp:
         z = jnp.where(alone[:, None], z, 0.0)
-    return z.reshape(*z.shape[:2], -1) @ p[f"blocks.{l}.attn.out"]
+    return z.reshape(*z.shape[:2], -1) @ w_out
 
 
 def loss(
-    p: Parameters, alone: Array, vectors: Array, tokens: Array, embed: Callable, first_query: int
+    p: Parameters,
+    alone: Array,
+    vectors: Array,
+    tokens: Array,
+    embed: Callable,
+    first_query: int,
+    only: int | None = None,
 ) -> Array:
     """Cross-entropy of the query's label in nats; `alone` [h] is true for the head of the last layer that is left.
 
-    The last layer's queries start at `first_query`.
+    The last layer's queries start at `first_query`; `only` as in `attention`, of that layer.
     """
     target = tokens[:, N_CONTEXT]
     right = tokens[:, LABELS] == target[:, None]
     correct = jnp.zeros((len(tokens), N_CONTEXT)).at[:, LABELS].set(right)
     x = embed(p, vectors, tokens)
     x = x + attention(p, 0, x)
-    x = x[:, first_query:] + attention(p, 1, x, first_query, (alone, correct))
+    x = x[:, first_query:] + attention(p, 1, x, first_query, (alone, correct), only)
     logits = normed(p, "ln_final", x[:, -1]) @ p["unembed.W_U"] + p["unembed.b_U"]
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), target[:, None], 1).mean()
 
@@ -155,7 +172,7 @@ def many_at_once(arrays: dict, settings: dict, updates: int, replicas: int) -> P
     parameters = {name: value[:replicas] for name, value in packed(arrays, settings["parameters"]).items()}
     alone = jnp.tile(jnp.arange(N_HEADS) == settings["head"], (replicas, 1))
     sequences, vectors = jnp.asarray(arrays["sequences"], jnp.int32), jnp.asarray(arrays["vectors"])
-    each = partial(loss, embed=embed_once, first_query=N_CONTEXT - 1)
+    each = partial(loss, embed=embed_once, first_query=N_CONTEXT - 1, only=settings["head"])
     each = jax.vmap(jax.value_and_grad(each), in_axes=(0, 0, None, 0))
 
     @partial(jax.jit, donate_argnums=0)
