@@ -1,112 +1,33 @@
 """The experiments on curves and clamped networks: planted curves and patterns, networks wired by hand."""
 
 import math
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from singh_runs import BATCH, LN2, LN5, SPEC, Run, asked, inputs, of, small_dataset
 
 from headworks.errors import HeadworksError
 from headworks.measures import learning
 from headworks.model import Transformer
 from headworks.parameters import parameter_shapes
-from headworks.readers import Inputs
 from headworks.spec import ModelSpec
-from headworks.studies.singh2024 import datasets, threefactor
+from headworks.studies.singh2024 import threefactor
 from headworks.studies.singh2024.experiments import (
     curves,
-    emergence,
     evaluation,
-    patterns,
     prediction,
     progress,
     sources,
     timing,
 )
-from headworks.studies.singh2024.options import EXPERIMENTS
-from headworks.studies.singh2024.spec import EpisodesSpec
-
-BATCH = 32
-N_LABELS = 5
-SPEC = ModelSpec(
-    n_layers=2,
-    n_heads=3,
-    d_model=12,
-    d_head=6,
-    norm="none",
-    positions="none",
-    d_vocab=N_LABELS,
-    d_input=512,
-    n_context=5,
-)
-LN2, LN5 = math.log(2), math.log(5)
-
-
-class Dataset:
-    """The reader's view of a dataset in memory."""
-
-    def __init__(self, made):
-        self.train, self.evaluation, self.facts = made.train, made.evaluation.astype(np.int64), made.facts
-        self.vectors, self._arrays = made.arrays["vectors"], made.arrays
-
-    def __getitem__(self, name):
-        return self._arrays[name]
-
-
-@dataclass
-class Run:
-    """The reader's view of a run in memory; weights [snapshot][replica] by name."""
-
-    dataset: object
-    seeds: list[int]
-    conditions: list[str]
-    clamps: dict[str, dict] = field(default_factory=dict)
-    steps: list[int] = field(default_factory=lambda: [0])
-    weights: list = field(default_factory=list)
-    trace: np.ndarray | None = None
-    name: str = "main"
-    model_spec: ModelSpec = SPEC
-    train_spec: object = field(default_factory=lambda: SimpleNamespace(batch=BATCH))
-
-    def __len__(self):
-        return len(self.steps)
-
-    def loss(self):
-        return self.trace
-
-    def model(self, snapshot, replicas=None):
-        chosen = range(len(self.seeds)) if replicas is None else replicas
-        flat = torch.stack(
-            [torch.cat([w.flatten() for w in self.weights[snapshot][i].values()]) for i in chosen]
-        )
-        vectors = torch.from_numpy(self.dataset.vectors)
-        return Transformer(self.model_spec, flat, vectors=vectors).requires_grad_(False)
-
-
-def inputs(runs=(), tables=None, activations=None, datasets_=None):
-    runs = {run.name: run for run in runs}
-    return Inputs(datasets_ or {}, runs, activations or {}, tables or {})
-
-
-def asked(kind, **options):
-    return EXPERIMENTS[kind](**options)
-
-
-def of(frame, **values):
-    for name, value in values.items():
-        frame = frame[frame[name] == value]
-    return frame
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    spec = EpisodesSpec(
-        source="gaussian", n_classes=6, n_test_classes=4, n_drawings=3, n_evaluation=200, n_labels=N_LABELS
-    )
-    return Dataset(datasets.episodes(spec))
+    return small_dataset()
 
 
 def copier(gains=(1.0, 0.0, 0.0)):
@@ -285,6 +206,14 @@ def test_a_released_clamp_is_off_from_its_step_on(dataset):
     assert of(evaluated(run, snapshots=1), split="train")["step"].tolist() == [20]
 
 
+def test_a_diverged_replica_has_no_accuracy():
+    model = SimpleNamespace(spec=SimpleNamespace(d_out=3, d_vocab=9))
+    logits = torch.tensor([[[2.0, 1.0, 0.0]], [[torch.nan] * 3]])
+    found = evaluation.mean_scores(model, logits, torch.tensor([[5, 0, 6, 1, 5, 0]]))
+    assert found["accuracy"][0] == found["context_accuracy"][0] == 1
+    assert all(np.isnan(value[1]) for value in found.values())
+
+
 # Progress measures
 
 
@@ -333,166 +262,6 @@ def test_progress_says_what_it_cannot_measure(dataset):
         HeadworksError, match=r"measures.copy: copy_heads: 1 is not among the active heads \[0\]"
     ):
         measured(condition="plain", measures={"copy": {"copy_heads": [1]}})
-
-
-# Emergence and patterns
-
-STEPS = [0, 100, 200, 300, 400]
-STRENGTH = {  # of layer 2's heads by seed, [snapshot, head]
-    3: [[0, 0, 0], [0.0, 0.01, 0.0], [0.2, 0.1, 0.0], [0.4, 0.5, 0.05], [0.4, 0.8, 0.2]],
-    8: [[0, 0, 0], [0.0, 0.0, 0.0], [0.0, 0.05, 0.0], [0.0, 0.05, 0.0], [0.0, 0.05, 0.0]],
-}
-ATTENTION = {  # of layer 1's heads from both labels to the token before
-    3: [[0.4, 0.4, 0.8], [0.5, 0.4, 0.4], [0.8, 0.4, 0.4], [0.9, 0.4, 0.0], [0.9, 0.6, 0.0]],
-    8: [[0.4, 0.4, 0.4]] * 5,
-}
-
-
-def planted_late(strengths, rows):
-    """Patterns [head, sequence, key] of strength [head]: half of the attention on the labels, if that is enough."""
-    right = np.where(rows[:, 1] == rows[:, 5], 1, 3)
-    found = np.zeros((len(strengths), len(rows), 5))
-    for head, s in enumerate(strengths):
-        of_labels = max(0.5, abs(s))
-        found[head, :, 4] = 1 - of_labels
-        found[head, np.arange(len(rows)), right] = (of_labels + s) / 2
-        found[head, np.arange(len(rows)), 4 - right] = (of_labels - s) / 2
-    return found
-
-
-def planted_early(attention):
-    """Patterns [head, q, k]: all from a label that is not on the token before stays on the label."""
-    found = np.tile(np.eye(5), (len(attention), 1, 1))
-    for head, a in enumerate(attention):
-        for label in (1, 3):
-            found[head, label, label - 1 : label + 1] = a, 1 - a
-    return found
-
-
-@pytest.fixture(scope="module")
-def probed(dataset):
-    """A run of two replicas and its cached patterns; on sequences that are not of split train all is reversed."""
-    rows = dataset.evaluation
-    sign = np.where(dataset["split"] == 0, 1, -1)
-
-    def get(probe, site, row):
-        assert probe == "episodes"
-        if site == "blocks.0.attn.pattern":
-            return np.stack([planted_early(ATTENTION[seed][row]) for seed in (3, 8)])
-        late = np.stack([planted_late(STRENGTH[seed][row], rows) for seed in (3, 8)]).transpose(0, 2, 1, 3)
-        late[:, sign < 0] = late[:, sign < 0][..., [2, 3, 0, 1, 4]]
-        return late
-
-    cached = SimpleNamespace(snapshots=[0, 1, 2, 3, 4], tokens=lambda probe: rows, get=get)
-    clamps = {"all": {"heads": None}, "two": {"heads": [0, 2]}}
-    run = Run(dataset, [3, 8], ["all", "two"], clamps, STEPS, trace=np.full((STEPS[-1], 2), LN5))
-    return inputs([run], activations={"episodes": {"main": cached}})
-
-
-def test_a_diverged_replica_has_no_accuracy():
-    model = SimpleNamespace(spec=SimpleNamespace(d_out=3, d_vocab=9))
-    logits = torch.tensor([[[2.0, 1.0, 0.0]], [[torch.nan] * 3]])
-    found = evaluation.mean_scores(model, logits, torch.tensor([[5, 0, 6, 1, 5, 0]]))
-    assert found["accuracy"][0] == found["context_accuracy"][0] == 1
-    assert all(np.isnan(value[1]) for value in found.values())
-
-
-def test_heads_are_timed_against_the_loss():
-    """The plateau is reached after 20,000 sequences and left after 80,000."""
-    updates = np.arange(5000)
-    loss = np.where(updates < 1000, LN5, np.where(updates < 4000, LN2, 0.1))
-    found = emergence.loss_lags(loss, 20, first_head_time=90e3)
-    assert found["onset_lag"] == pytest.approx(10e3, abs=1000)
-    assert found["plateau_lag"] == pytest.approx(-60e3, abs=1000)
-    never = emergence.loss_lags(np.full(5000, LN2), 20, first_head_time=math.inf)
-    assert math.isnan(never["onset_lag"])
-    assert never["plateau_lag"] == -math.inf
-
-
-def test_emergence_finds_the_planted_strengths(probed):
-    found = emergence.table(asked("emergence"), probed)
-    for seed in (3, 8):
-        second, first = of(found, layer=2, seed=seed), of(found, layer=1, seed=seed)
-        assert second["strength"].to_numpy().reshape(5, 3) == pytest.approx(np.array(STRENGTH[seed]))
-        attention = np.array(ATTENTION[seed])
-        assert first["attention"].to_numpy().reshape(5, 3) == pytest.approx(attention)
-        corrected = attention - (1 - attention) * (1 + 1 / 3) / 2
-        assert first["previous"].to_numpy().reshape(5, 3) == pytest.approx(corrected)
-        assert second["sequences"].to_numpy().reshape(5, 3)[:, 0].tolist() == [s * BATCH for s in STEPS]
-        assert second["previous"].isna().all()
-        assert first["strength"].isna().all()
-    assert of(found, layer=2, seed=8)["active"].tolist() == [1, 0, 1] * 5
-    assert len(of(found, head=-1)) == 2
-
-
-def test_even_attention_has_no_previous_score():
-    even = np.array([1 / 2, 1 / 4])
-    assert emergence.previous_score(even) == pytest.approx(np.zeros(2))
-    assert emergence.previous_score(np.ones(2)) == pytest.approx(np.ones(2))
-
-
-def test_the_summary_follows_the_race(probed):
-    found = emergence.table(asked("emergence"), probed)
-    summary = of(found, layer=0).set_index("seed")
-    learned = summary.loc[3]
-    assert learned["max_strength"] == pytest.approx(0.8)
-    assert (learned["n_strong"], learned["n_inductive"], learned["n_previous"]) == (2, 3, 2)
-    assert learned["first_head_time"] == pytest.approx(150 * BATCH)
-    assert learned["winner_is_first"] == 0
-    # At 150: 0.1, 0.055, 0; in the end 0.4, 0.8, 0.2.
-    assert learned["early_late"] == pytest.approx(0.5)
-    assert learned["strength_half_time"] == pytest.approx(275 * BATCH)
-    # From a corrected 1/6 at 100 to 11/15 at 200; half of the last, 5/6, is 5/12.
-    corrected = [a - (1 - a) * 2 / 3 for a in (0.5, 0.8, 0.9)]
-    share = (corrected[2] / 2 - corrected[0]) / (corrected[1] - corrected[0])
-    assert learned["previous_time"] == pytest.approx((100 + 100 * share) * BATCH)
-    assert learned["lag"] == pytest.approx(learned["strength_half_time"] - learned["previous_time"])
-    never = summary.loc[8]
-    assert never["max_strength"] == 0
-    assert never[["n_strong", "n_inductive", "n_previous"]].tolist() == [0, 0, 0]
-    assert never[["first_head_time", "previous_time", "strength_half_time"]].tolist() == [math.inf] * 3
-    assert never[["lag", "early_late", "winner_is_first"]].isna().all()
-    assert of(found, layer=2)[emergence.SUMMARY].isna().to_numpy().all()
-
-
-def test_a_diverged_replica_has_no_summary():
-    scores = np.ones((3, 2))
-    found = emergence.summary(
-        np.arange(3), np.where(np.arange(3)[:, None] > 1, np.nan, scores), scores, scores
-    )
-    assert list(found) == emergence.SUMMARY
-    assert np.isnan(list(found.values())).all()
-
-
-def test_patterns_of_the_main_heads(probed):
-    found = patterns.table(asked("patterns"), probed)
-    own = of(found, seed=3)
-    assert own.groupby("when")["step"].unique().map(list).to_dict() == {
-        "before": [100],
-        "during": [300],
-        "after": [400],
-    }
-    assert own.groupby("layer")["head"].unique().map(list).to_dict() == {1: [0], 2: [1]}
-    after = of(own, when="after", layer=2).set_index("role")["attention"]
-    assert after.to_dict() == pytest.approx(
-        {"its exemplar": 0, "right label": 0.8, "other exemplar": 0, "other label": 0, "query": 0.2}
-    )
-    before = of(own, when="before", layer=2).set_index("role")["attention"]
-    assert before["right label"] - before["other label"] == pytest.approx(0.01)
-    first = of(own, when="after", layer=1)
-    assert len(first) == 15
-    assert of(first, query=3).set_index("role")["attention"].to_dict() == pytest.approx(
-        {"first exemplar": 0, "first label": 0, "second exemplar": 0.9, "second label": 0.1}
-    )
-    assert of(found, seed=8, layer=2)["head"].unique().tolist() == [0]  # the stronger head is not active
-    assert set(of(found, seed=8)["strength"]) == {0}
-    assert len(found) == 2 * 3 * (15 + 5)
-
-
-def test_moments_of_a_strength():
-    assert patterns.times(np.array([0, 0.03, 0.01, 0.1, 0.5, 0.9])) == {"before": 2, "during": 4, "after": 5}
-    assert patterns.times(np.array([0.3, 0.4, 0.9])) == {"before": 0, "during": 2, "after": 2}
-    assert patterns.times(np.array([-0.02, -0.01])) == {"before": 1, "during": 1, "after": 1}
 
 
 # Prediction

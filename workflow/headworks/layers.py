@@ -256,11 +256,11 @@ def _angles(t: int, width: int, base: float, device: torch.device | None) -> Ten
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Rotary positions, pairing dimension i with i + half (Su 2021, sec. 3.2.2, in the order of GPT-NeoX)."""
     half = table.shape[-1]
-    cos, sin = table
     if x.shape[3] <= SHORT:
-        inner, (cos, sin) = _side_by_side(x), (part.T[:, :, None] for part in table)
-        a, b, rest = inner.split([half, half, x.shape[-1] - 2 * half], 2)
+        cos, sin = table.transpose(1, 2).unsqueeze(-1)
+        a, b, rest = _side_by_side(x).split([half, half, x.shape[-1] - 2 * half], 2)
         return _apart(torch.cat([a * cos - b * sin, b * cos + a * sin, rest], 2))
+    cos, sin = table
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 

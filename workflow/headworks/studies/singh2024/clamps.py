@@ -127,12 +127,11 @@ def _settings(clamps: Sequence[Clamp], model: ModelSpec) -> dict[str, Tensor]:
 
 
 def _heads_of_some(settings: Mapping[str, Tensor], model: ModelSpec) -> tuple[int, ...] | None:
-    """Heads of layer 2 that write, or whose scores are copied, in some replica; None: all, or not to be told apart."""
+    """Heads of layer 2 that some replica keeps, the only ones that match or copy (circuit.py); None: all, or not to be
+    told apart."""
     if "active" not in settings or model.kv_heads != model.n_heads:
         return None
     used = settings["active"].any(0)
-    if "copy" in settings:
-        used = used | settings["copy"].any(0)
     return None if used.all() else tuple(used.nonzero().flatten().tolist())
 
 

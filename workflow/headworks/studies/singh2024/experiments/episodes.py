@@ -96,21 +96,18 @@ def in_order(logits: Tensor, order: Tensor) -> Tensor:
 def scores(logits: Tensor) -> dict[str, Tensor]:
     """Of logits [v, ...] in the order of `label_order`, each [...]: loss (nats), accuracy (1 or 0; a tie is
     an error), context_accuracy (among the two labels of the context; a tie is half) and log_odds of the
-    target to the other label of the context (nats)."""
+    target to the other label of the context (nats). NaN where a logit is: a diverged replica is not wrong, it
+    has no score."""
     target, other, rival = logits[0], logits[1], logits[1:].amax(0)
     highest = torch.maximum(target, rival)
+    loss = (logits - highest).exp().sum(0).log() + highest - target
+    undefined = loss.isnan()
     return {
-        "loss": (logits - highest).exp().sum(0).log() + highest - target,
-        "accuracy": (target > rival).float(),
-        "context_accuracy": ((target - other).sign() + 1) / 2,
+        "loss": loss,
+        "accuracy": (target > rival).float().masked_fill_(undefined, torch.nan),
+        "context_accuracy": ((target - other).sign_() + 1).div_(2).masked_fill_(undefined, torch.nan),
         "log_odds": target - other,
     }
-
-
-def if_defined(score: Tensor, loss: Tensor) -> Tensor:
-    """Mean scores where the mean loss of the same shape is a number, else NaN: a diverged replica is not
-    wrong, it has no score."""
-    return score.where(~loss.isnan(), torch.nan)
 
 
 def other_label_chosen(logits: Tensor) -> Tensor:

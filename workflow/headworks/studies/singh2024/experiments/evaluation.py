@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from headworks.studies.singh2024.clamps import LABELS, CircuitClamps, build
-from headworks.studies.singh2024.experiments.episodes import if_defined, in_order, label_order, scores
+from headworks.studies.singh2024.experiments.episodes import in_order, label_order, scores
 
 PASS_TOKENS = 2**17
 """Tokens of one forward pass over all replicas."""
@@ -93,5 +93,4 @@ def mean_scores(model, logits: Tensor, rows: Tensor) -> dict[str, np.ndarray]:
     found = scores(in_order(logits.double()[:, :, None], label_order(rows, model)).squeeze(-1))
     right, odds = (-found["loss"]).exp(), found.pop("log_odds")
     found |= {"target_probability": right, "context_mass": right * (1 + (-odds).exp())}
-    found = {name: value.double().mean(1) for name, value in found.items()}
-    return {name: if_defined(value, found["loss"]).numpy() for name, value in found.items()}
+    return {name: value.double().mean(1).numpy() for name, value in found.items()}

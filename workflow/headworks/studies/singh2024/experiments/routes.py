@@ -13,7 +13,6 @@ from headworks.studies.singh2024.experiments.episodes import (
     Prefixes,
     first_layer,
     identified,
-    if_defined,
     in_order,
     label_order,
     means,
@@ -109,8 +108,6 @@ def measured(model: Transformer, rows: Tensor, sets: dict[str, Tensor]) -> dict[
     found: dict[tuple[str, str], dict] = {}
     for (ablated, preserved, metric), value in means(rows, model.n_replicas, measure).items():
         found.setdefault((ablated, preserved), {})[metric] = value
-    for score in found.values():
-        score["accuracy"] = if_defined(score["accuracy"], score["loss"])
     return found
 
 

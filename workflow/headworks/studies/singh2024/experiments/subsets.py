@@ -14,7 +14,6 @@ from headworks.model import Transformer
 from headworks.studies.singh2024.experiments.episodes import (
     first_layer,
     identified,
-    if_defined,
     label_order,
     logits_of_sums,
     means,
@@ -95,10 +94,7 @@ def measured(model: Transformer, rows: Tensor) -> dict[str, Tensor]:
                 total[name] = total.get(name, 0) + value.sum(1).double()
         return total
 
-    found = means(rows, model.n_replicas, measure)
-    for name in ("accuracy", "context_accuracy"):
-        found[name] = if_defined(found[name], found["loss"])
-    return found
+    return means(rows, model.n_replicas, measure)
 
 
 def of_replica(found: dict[str, np.ndarray]) -> pd.DataFrame:

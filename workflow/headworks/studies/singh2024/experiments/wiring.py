@@ -18,7 +18,6 @@ from headworks.studies.singh2024.experiments.episodes import (
     ENDS,
     first_layer,
     identified,
-    if_defined,
     label_order,
     logits_of_each,
     means,
@@ -87,8 +86,7 @@ def pairs(found: dict[str, Tensor]) -> pd.DataFrame:
     }
     frames = []
     for preserved in PRESERVED:
-        loss = found[f"{preserved}_loss"]
-        own = {"accuracy": if_defined(found[f"{preserved}_accuracy"], loss), "loss": loss}
+        own = {metric: found[f"{preserved}_{metric}"] for metric in ("accuracy", "loss")}
         columns = {
             name: value.expand(r, n_earlier, n_later).flatten().numpy()
             for name, value in (own | spread).items()
